@@ -1,0 +1,66 @@
+//! Which addresses a token may be sent to.
+
+use reqwest::Url;
+use url::Host;
+
+use crate::Error;
+
+/// The URL of a server, or what is wrong with it. The text is not repeated: it may hold a secret.
+pub(crate) fn parse(text: &str) -> Result<Url, Error> {
+    let wrong = |problem: &'static str| Error::invalid("address", problem);
+    if text.is_empty() {
+        return Err(wrong("it is empty: write `https://HOST:32400` or the like"));
+    }
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(wrong("it must begin with `https://` or `http://`"));
+    }
+    let url = Url::parse(text)
+        .map_err(|error| Error::invalid("address", format!("it is not a URL: {error}")))?;
+    if has_extras(&url) {
+        return Err(wrong("it must have no credentials, query or fragment"));
+    }
+    if url.port() == Some(0) {
+        return Err(wrong("its port is 0"));
+    }
+    Ok(url)
+}
+
+pub(crate) fn has_extras(url: &Url) -> bool {
+    !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+}
+
+/// Whether plain `http` to this host stays within a machine, a home or an office, as far as the
+/// host's name tells: there a token may travel readable.
+pub(crate) fn is_nearby(url: &Url) -> bool {
+    const SUFFIXES: [&str; 4] = [".local", ".lan", ".internal", ".home.arpa"];
+    match url.host() {
+        Some(Host::Ipv4(ip)) => is_nearby_v4(ip),
+        Some(Host::Ipv6(ip)) => {
+            ip.to_ipv4_mapped().is_some_and(is_nearby_v4)
+                || ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+        }
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            !name.contains('.') || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        }
+        None => false,
+    }
+}
+
+fn is_nearby_v4(ip: std::net::Ipv4Addr) -> bool {
+    // 100.64.0.0/10 is what carriers and overlay networks such as Tailscale use.
+    let [first, second, ..] = ip.octets();
+    let shared = first == 100 && (64..128).contains(&second);
+    ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared
+}
+
+/// Whether a host is a bare IP address, which no public certificate names.
+pub(crate) fn is_bare(url: &Url) -> bool {
+    matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
+}

@@ -1,0 +1,181 @@
+//! Reading what a server says when it doesn't give what was asked for.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Response;
+
+use crate::wire::ErrorBody;
+use crate::{Token, hooks};
+
+/// What a body is, by its first bytes: servers mislabel them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BodyKind {
+    /// No bytes, or white space.
+    Empty,
+    /// JSON.
+    Json,
+    /// HTML: a PMS's usual error, or a proxy's page.
+    Html,
+    /// XML: a PMS that is starting, or that was not asked for JSON.
+    Xml,
+    /// Compressed, which this crate never asks for.
+    Compressed,
+    /// Other text.
+    Text,
+    /// Not text.
+    Binary,
+}
+
+impl fmt::Display for BodyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "nothing",
+            Self::Json => "JSON",
+            Self::Html => "HTML",
+            Self::Xml => "XML",
+            Self::Compressed => "compressed data, which was not asked for",
+            Self::Text => "text",
+            Self::Binary => "binary data",
+        })
+    }
+}
+
+impl BodyKind {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
+        let begins = |with: &str| {
+            body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        match body {
+            [] => Self::Empty,
+            [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Compressed,
+            [b'<', ..] if begins("<!doctype html") || begins("<html") => Self::Html,
+            [b'<', ..] => Self::Xml,
+            _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => Self::Json,
+            _ if std::str::from_utf8(body).is_ok() => Self::Text,
+            _ => Self::Binary,
+        }
+    }
+}
+
+/// What an error's body says.
+#[derive(Default)]
+pub(crate) struct Words {
+    pub(crate) kind: Option<BodyKind>,
+    pub(crate) code: Option<i64>,
+    pub(crate) message: Option<String>,
+}
+
+impl Words {
+    /// Reads as much of an error's body as can matter: it may be endless, or never come.
+    pub(crate) async fn read(mut response: Response, token: &Token) -> Self {
+        const MAX_BYTES: usize = 64 * 1024;
+        const PATIENCE: Duration = Duration::from_secs(2);
+
+        if hooks::is_encoded(response.headers()) {
+            return Self { kind: Some(BodyKind::Compressed), ..Self::default() };
+        }
+        let mut body = Vec::new();
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() >= MAX_BYTES {
+                    break;
+                }
+            }
+        };
+        // What has come until then is what there is to tell.
+        let _ = tokio::time::timeout(PATIENCE, reading).await;
+        Self::of(&body, token)
+    }
+
+    fn of(body: &[u8], token: &Token) -> Self {
+        let kind = BodyKind::of(body);
+        let (code, message) = match kind {
+            BodyKind::Json => in_json(body),
+            BodyKind::Xml => in_xml(body),
+            _ => None,
+        }
+        .unwrap_or_default();
+        let message = message.map(|text| shown(&text, token)).filter(|text| !text.is_empty());
+        Self { kind: Some(kind), code, message }
+    }
+}
+
+type CodeAndMessage = Option<(Option<i64>, Option<String>)>;
+
+fn in_json(body: &[u8]) -> CodeAndMessage {
+    let body: ErrorBody = serde_json::from_slice(body).ok()?;
+    let entry = body.errors.into_iter().next()?;
+    Some((entry.code, entry.message))
+}
+
+/// `<Response code="503" title="Maintenance" status="..." />`, seen while a server starts.
+fn in_xml(body: &[u8]) -> CodeAndMessage {
+    let document = roxmltree::Document::parse(std::str::from_utf8(body).ok()?).ok()?;
+    let response = document.root_element();
+    let words = [response.attribute("title"), response.attribute("status")];
+    let words: Vec<_> = words.into_iter().flatten().collect();
+    let code = response.attribute("code").and_then(|code| code.parse().ok());
+    Some((code, Some(words.join(": "))))
+}
+
+/// A server's words as a person may see them: what could be a token masked, what could steer a
+/// terminal escaped, and then at most 256 characters of it.
+pub(crate) fn shown(text: &str, token: &Token) -> String {
+    const MAX_CHARS: usize = 256;
+
+    let masked = masked(text.as_bytes(), token.expose_secret().as_bytes());
+    let mut shown = String::new();
+    let mut inside = false;
+    for ((_, char), masked) in text.char_indices().zip(char_flags(text, &masked)) {
+        match (masked, char) {
+            (true, _) if inside => {}
+            (true, _) => shown.push_str("[masked]"),
+            (false, '"' | '\'' | '\\') => shown.push(char),
+            (false, _) => shown.extend(char.escape_debug()),
+        }
+        inside = masked;
+    }
+    if shown.chars().count() > MAX_CHARS {
+        shown = shown.chars().take(MAX_CHARS - 1).chain(['…']).collect();
+    }
+    shown
+}
+
+fn char_flags<'a>(text: &'a str, bytes: &'a [bool]) -> impl Iterator<Item = bool> + 'a {
+    text.char_indices().map(|(at, _)| bytes.get(at).copied().unwrap_or_default())
+}
+
+/// Which bytes to hide: each piece of the caller's token of 8 bytes, and each run of 16 or more
+/// characters that tokens are made of with a digit in it.
+fn masked(text: &[u8], token: &[u8]) -> Vec<bool> {
+    const PIECE: usize = 8;
+    const RUN: usize = 16;
+
+    let mut masked = vec![false; text.len()];
+    let mut hide = |from: usize, length: usize| {
+        masked.iter_mut().skip(from).take(length).for_each(|hidden| *hidden = true);
+    };
+
+    let piece = token.len().clamp(1, PIECE);
+    let pieces: HashSet<&[u8]> = token.windows(piece).collect();
+    for (at, window) in text.windows(piece).enumerate() {
+        if pieces.contains(window) {
+            hide(at, piece);
+        }
+    }
+
+    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let mut at = 0;
+    for run in text.chunk_by(|one, next| in_token(one) == in_token(next)) {
+        if run.len() >= RUN && run.iter().all(in_token) && run.iter().any(u8::is_ascii_digit) {
+            hide(at, run.len());
+        }
+        at = at.saturating_add(run.len());
+    }
+    masked
+}

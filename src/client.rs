@@ -1,0 +1,230 @@
+//! `Client`: the two calls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use progenitor_client::{Error as Raw, ResponseValue};
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+
+use crate::answer::BodyKind;
+use crate::call::Call;
+use crate::error::Operation;
+use crate::generated;
+use crate::generated::types::{GetTransientTokenScope, GetTransientTokenType};
+use crate::hooks::Inner;
+use crate::source::WireProblem;
+use crate::{ClientBuilder, Device, Error, Source, Token, TransientToken, headers, retry};
+
+/// A client of one Plex Media Server, with one token.
+///
+/// Cheap to clone; clones share connections and settings. Every call ends within its time-out with
+/// an answer or an [`Error`].
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    api: generated::Client,
+    address: Url,
+    token: Token,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) max_response_bytes: usize,
+    pub(crate) max_retries: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            max_response_bytes: 1024 * 1024,
+            max_retries: 2,
+        }
+    }
+}
+
+impl Client {
+    /// Starts to build a client of the server at `address`.
+    ///
+    /// The address is an `http` or `https` URL, without credentials, query and fragment. A path
+    /// prefix is kept (`https://host/plex`). Plain `http` is taken for hosts in the machine or the
+    /// home only, see [`ClientBuilder::allow_insecure_http`].
+    pub fn builder(address: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(address.into())
+    }
+
+    pub(crate) fn new(
+        address: Url,
+        http: reqwest::Client,
+        mut headers: HeaderMap,
+        token: Token,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        headers::set_token(&mut headers, &token)?;
+        let inner = Inner { headers, max_response_bytes: settings.max_response_bytes };
+        let base = address.as_str().trim_end_matches('/');
+        let api = generated::Client::new_with_client(base, http, inner);
+        Ok(Self(Arc::new(Shared { api, address, token, settings })))
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn address(&self) -> &Url {
+        &self.0.address
+    }
+
+    /// The same client with another token: same server, connections and settings, another identity.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the token can't be one.
+    pub fn with_token<T>(&self, token: T) -> Result<Self, Error>
+    where
+        T: TryInto<Token>,
+        T::Error: Into<Error>,
+    {
+        let token = token.try_into().map_err(Into::into)?;
+        let mut api = self.0.api.clone();
+        headers::set_token(&mut api.inner.headers, &token)?;
+        let (address, settings) = (self.0.address.clone(), self.0.settings.clone());
+        Ok(Self(Arc::new(Shared { api, address, token, settings })))
+    }
+
+    /// Mints a transient token: temporary, with the access level of the client's own token.
+    ///
+    /// Any valid token may do this, a transient one too. `POST /security/token`; source: Plex's
+    /// description of the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Error`] but [`Error::NoMatchingDevice`].
+    #[doc(alias = "GetTransientToken")]
+    pub async fn transient_token(&self) -> Result<TransientToken, Error> {
+        let call = self.start(Operation::TransientToken);
+        let api = &self.0.api;
+        let attempt = || {
+            api.get_transient_token(GetTransientTokenScope::All, GetTransientTokenType::Delegation)
+        };
+        let (sent_at, body) = self.run(&call, attempt).await?;
+        let no_token = |problem: &str| {
+            let summary = format!("`MediaContainer.token` is of no use: {problem}");
+            Error::NoToken(call.ok_details(BodyKind::Json, summary).into())
+        };
+        let token = body.media_container.token.ok_or_else(|| no_token("it is missing"))?;
+        let token = token.into_token().map_err(no_token)?;
+        Ok(TransientToken::new(token, sent_at))
+    }
+
+    /// Asks how to reach a source, as the server remembers it.
+    ///
+    /// Needs an admin's token, or a transient one made from it, and PMS 1.15.4 or newer.
+    /// `GET /security/resources`; source: Plex's description of the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Error`].
+    #[doc(alias = "GetSourceConnectionInformation")]
+    pub async fn source_connection_information(&self, source: &Source) -> Result<Device, Error> {
+        self.look_up(source, None).await
+    }
+
+    /// As [`source_connection_information`](Self::source_connection_information), but makes the
+    /// server look the source up anew (`refresh=1`), which takes it longer.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Error`].
+    pub async fn refresh_source_connection_information(
+        &self,
+        source: &Source,
+    ) -> Result<Device, Error> {
+        self.look_up(source, Some(&1)).await
+    }
+
+    async fn look_up(&self, source: &Source, refresh: Option<&u8>) -> Result<Device, Error> {
+        let call = self.start(Operation::Source);
+        let api = &self.0.api;
+        let attempt = || api.get_source_connection_information(refresh, source.as_str());
+        let (_, body) = self.run(&call, attempt).await?;
+        let mut devices = body.media_container.device.map(|devices| devices.0).unwrap_or_default();
+        let device = match devices.len() {
+            0 | 1 => devices.pop(),
+            _ => devices
+                .into_iter()
+                .find(|device| device.client_identifier.as_deref() == Some(source.identifier())),
+        };
+        let device = device.ok_or_else(|| {
+            let summary = "the answer holds no device, or several and none with the identifier \
+                           that was asked for: does this server know the source?";
+            Error::NoMatchingDevice(call.ok_details(BodyKind::Json, summary).into())
+        })?;
+        Device::from_wire(device).map_err(|problem| match problem {
+            WireProblem::NoClientIdentifier => {
+                call.unexpected_json("`Device.clientIdentifier` is missing".to_owned())
+            }
+            WireProblem::AccessToken(problem) => {
+                let summary =
+                    format!("`MediaContainer.Device.accessToken` is of no use: {problem}");
+                Error::NoToken(call.ok_details(BodyKind::Json, summary).into())
+            }
+        })
+    }
+
+    fn start(&self, operation: Operation) -> Call<'_> {
+        Call {
+            operation,
+            address: &self.0.address,
+            token: &self.0.token,
+            settings: &self.0.settings,
+            started: Instant::now(),
+            tries: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes a call within its time, with its retries. Also tells when the try that succeeded
+    /// began.
+    async fn run<T, F>(
+        &self,
+        call: &Call<'_>,
+        attempt: impl Fn() -> F,
+    ) -> Result<(SystemTime, T), Error>
+    where
+        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+    {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::NoRuntime);
+        }
+        let settings = &self.0.settings;
+        let once = || async {
+            call.tries.fetch_add(1, Ordering::Relaxed);
+            let sent_at = SystemTime::now();
+            match attempt().await {
+                Ok(value) => Ok((sent_at, value.into_inner())),
+                Err(raw) => Err(call.error(raw).await),
+            }
+        };
+        let deadline = tokio::time::Instant::now().checked_add(settings.timeout);
+        let retried = retry::retry(once, settings.max_retries, deadline);
+        match tokio::time::timeout(settings.timeout, retried).await {
+            Ok(result) => result,
+            Err(_) => Err(call.timed_out()),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.0.address.as_str())
+            .field("token", &self.0.token)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![warn(clippy::arithmetic_side_effects)]
+
+mod address;
+mod answer;
+mod builder;
+mod call;
+mod client;
+mod error;
+mod generated;
+mod headers;
+mod hooks;
+#[cfg(feature = "httpmock")]
+pub mod mock;
+mod retry;
+mod source;
+mod token;
+pub mod wire;
+
+pub use reqwest;
+
+pub use crate::answer::BodyKind;
+pub use crate::builder::ClientBuilder;
+pub use crate::client::Client;
+pub use crate::error::{Error, Failure};
+pub use crate::source::{Connection, Device, Source, SourceKind};
+pub use crate::token::{Token, TransientToken};

@@ -1,0 +1,167 @@
+//! The bodies as they go over the wire, for [mocks](crate#features) and JSON Schema.
+//!
+//! The structs are generated from `openapi/plex-auth.json`; unknown properties are ignored. The
+//! types beside them stand for what servers send in several dresses, because PMS makes its JSON of
+//! XML, where every attribute is a string and a list of one looks like no list.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize as DeriveDeserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::Token;
+pub use crate::generated::types::{
+    Connection, Device, ErrorBody, ErrorEntry, SourceBody, SourceContainer, TransientTokenBody,
+    TransientTokenContainer,
+};
+
+/// A token as it stands in a body: the [`Token`] of mocks and schemas, which alone can be
+/// serialized. `Debug` is redacted, the bytes are wiped on drop.
+#[derive(Clone, DeriveDeserialize, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct WireToken(#[cfg_attr(feature = "schemars", schemars(with = "String"))] Secret);
+
+type Secret = Zeroizing<String>;
+
+impl WireToken {
+    pub(crate) fn into_token(self) -> Result<Token, &'static str> {
+        Token::new(self.0)
+    }
+}
+
+impl<T: Into<String>> From<T> for WireToken {
+    fn from(token: T) -> Self {
+        Self(Zeroizing::new(token.into()))
+    }
+}
+
+impl fmt::Debug for WireToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WireToken([REDACTED])")
+    }
+}
+
+/// Yes or no, from `true`, `1`, `"1"` or `"true"` and their opposites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeriveDeserialize, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(try_from = "Scalar", into = "bool")]
+pub struct Flag(pub bool);
+
+impl From<bool> for Flag {
+    fn from(flag: bool) -> Self {
+        Self(flag)
+    }
+}
+
+impl From<Flag> for bool {
+    fn from(flag: Flag) -> Self {
+        flag.0
+    }
+}
+
+impl TryFrom<Scalar> for Flag {
+    type Error = &'static str;
+
+    fn try_from(scalar: Scalar) -> Result<Self, Self::Error> {
+        match scalar {
+            Scalar::Flag(flag) => Ok(Self(flag)),
+            Scalar::Number(0) => Ok(Self(false)),
+            Scalar::Number(1) => Ok(Self(true)),
+            Scalar::Text(text) if matches!(&*text, "0" | "false") => Ok(Self(false)),
+            Scalar::Text(text) if matches!(&*text, "1" | "true") => Ok(Self(true)),
+            _ => Err("not a flag"),
+        }
+    }
+}
+
+/// A TCP port, from `32400` or `"32400"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeriveDeserialize, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(try_from = "Scalar", into = "u16")]
+pub struct Port(pub u16);
+
+impl From<u16> for Port {
+    fn from(port: u16) -> Self {
+        Self(port)
+    }
+}
+
+impl From<Port> for u16 {
+    fn from(port: Port) -> Self {
+        port.0
+    }
+}
+
+impl TryFrom<Scalar> for Port {
+    type Error = &'static str;
+
+    fn try_from(scalar: Scalar) -> Result<Self, Self::Error> {
+        let port = match scalar {
+            Scalar::Number(number) => u16::try_from(number).ok(),
+            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Flag(_) => None,
+        };
+        port.map(Self).ok_or("not a port")
+    }
+}
+
+/// The JSON behind a [`Flag`] or a [`Port`].
+#[derive(DeriveDeserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum Scalar {
+    Flag(bool),
+    Number(u64),
+    Text(Box<str>),
+}
+
+/// A list, from a list or from a lone element.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<T> From<Vec<T>> for OneOrMany<T> {
+    fn from(list: Vec<T>) -> Self {
+        Self(list)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = OneOrMany<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or a list of objects")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, one: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(one)).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(many)).map(OneOrMany)
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for OneOrMany<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = generator.subschema_for::<T>();
+        schemars::json_schema!({ "oneOf": [one, { "type": "array", "items": one }] })
+    }
+}
