@@ -64,3 +64,76 @@ fn is_nearby_v4(ip: std::net::Ipv4Addr) -> bool {
 pub(crate) fn is_bare(url: &Url) -> bool {
     matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_in_the_machine_or_the_home_are_nearby() {
+        for (host, nearby) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("10.1.2.3", true),
+            ("172.16.0.1", true),
+            ("172.31.255.255", true),
+            ("172.32.0.1", false),
+            ("192.168.1.1", true),
+            ("169.254.1.1", true),
+            ("100.64.0.1", true),
+            ("100.127.255.255", true),
+            ("100.63.255.255", false),
+            ("100.128.0.0", false),
+            ("8.8.8.8", false),
+            ("0.0.0.0", false),
+            ("[::1]", true),
+            ("[fe80::1]", true),
+            ("[fd00::1]", true),
+            ("[fc00::1]", true),
+            ("[2001:db8::1]", false),
+            ("[::ffff:10.0.0.1]", true),
+            ("[::ffff:8.8.8.8]", false),
+            ("localhost", true),
+            ("nas", true),
+            ("NAS.", true),
+            ("nas.local", true),
+            ("nas.LAN", true),
+            ("nas.local.", true),
+            ("plex.internal", true),
+            ("plex.home.arpa", true),
+            ("notlocal", true),
+            ("evil-local.example", false),
+            ("local.example", false),
+            ("10-0-2-123.93b1.plex.direct", false),
+            // Other ways to write an address, which URLs resolve to it.
+            ("0x7f.1", true),
+            ("134744072", false),
+        ] {
+            let url = parse(&format!("http://{host}:32400")).unwrap();
+            assert_eq!(is_nearby(&url), nearby, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_without_being_repeated() {
+        for (text, problem) in [
+            ("", "empty"),
+            ("10.0.0.1:32400", "must begin"),
+            ("localhost:32400", "must begin"),
+            ("ftp://host", "must begin"),
+            ("https://", "not a URL"),
+            ("https://ho st", "not a URL"),
+            ("https://host:99999", "not a URL"),
+            ("https://host:0", "port is 0"),
+            ("https://user@host", "credentials"),
+            ("https://:secret@host", "credentials"),
+            ("https://host?X-Plex-Token=secret", "query"),
+            ("https://host/#secret", "fragment"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("`address`"), "{text}: {error}");
+            assert!(error.contains(problem), "{text}: {error}");
+            assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+}

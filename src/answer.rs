@@ -179,3 +179,73 @@ fn masked(text: &[u8], token: &[u8]) -> Vec<bool> {
     }
     masked
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "Zk3-owner-token-9f8e7d";
+
+    fn shown(text: &str) -> String {
+        super::shown(text, &Token::try_from(TOKEN).unwrap())
+    }
+
+    #[test]
+    fn a_body_is_known_by_its_bytes() {
+        for (body, kind) in [
+            ("", BodyKind::Empty),
+            (" \r\n", BodyKind::Empty),
+            ("{\"a\":1}", BodyKind::Json),
+            ("\u{FEFF}[1]", BodyKind::Json),
+            ("<HTML><head>", BodyKind::Html),
+            ("<!DOCTYPE html>\n<p>", BodyKind::Html),
+            ("<Response code=\"503\"/>", BodyKind::Xml),
+            ("<?xml version=\"1.0\"?><MediaContainer/>", BodyKind::Xml),
+            ("{\"a\":", BodyKind::Text),
+            ("no idea", BodyKind::Text),
+        ] {
+            assert_eq!(BodyKind::of(body.as_bytes()), kind, "{body}");
+        }
+        assert_eq!(BodyKind::of(b"\x1F\x8B\x08"), BodyKind::Compressed);
+        assert_eq!(BodyKind::of(b"\xFF\xFE"), BodyKind::Binary);
+    }
+
+    #[test]
+    fn the_callers_token_is_masked_whole_and_in_pieces() {
+        assert_eq!(shown(&format!("no {TOKEN}, sorry")), "no [masked], sorry");
+        assert_eq!(shown("bad: owner-tok!"), "bad: [masked]!");
+        assert_eq!(shown("an owner came by"), "an owner came by");
+    }
+
+    #[test]
+    fn a_token_is_masked_before_the_text_is_cut() {
+        let text = format!("{}{TOKEN}", "x ".repeat(124));
+        let shown = shown(&text);
+        assert!(shown.ends_with("[masked]"), "{shown}");
+        assert_eq!(shown.chars().count(), 256);
+    }
+
+    #[test]
+    fn what_could_be_another_token_is_masked() {
+        assert_eq!(shown("use transient-90904684-f91a now"), "use [masked] now");
+        assert_eq!(shown("an-uncommonly-long-word"), "an-uncommonly-long-word");
+    }
+
+    #[test]
+    fn a_short_token_is_masked_too() {
+        let token = Token::try_from("abc").unwrap();
+        assert_eq!(super::shown("no abc here", &token), "no [masked] here");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(shown("\u{1b}[31mred\u{202e}\n\"ü\" \\"), "\\u{1b}[31mred\\u{202e}\\n\"ü\" \\");
+    }
+
+    #[test]
+    fn words_are_cut_at_256_characters() {
+        let shown = shown(&"ü ".repeat(300));
+        assert_eq!(shown.chars().count(), 256);
+        assert!(shown.ends_with('…'));
+    }
+}

@@ -50,3 +50,39 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &'static str) -> Option<Duration> {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let headers = [(RETRY_AFTER, reqwest::header::HeaderValue::from_static(value))];
+        retry_after(&HeaderMap::from_iter(headers), now)
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        for (value, wait) in [
+            ("0", Some(0)),
+            ("1", Some(1)),
+            (" 86400 ", Some(86_400)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(parsed(value), wait.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_retry_after_asks_for_no_wait() {
+        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::now()), None);
+    }
+}

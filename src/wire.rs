@@ -165,3 +165,56 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for OneOrMany<T> {
         schemars::json_schema!({ "oneOf": [one, { "type": "array", "items": one }] })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_comes_in_every_dress() {
+        for (json, flag) in [
+            ("true", true),
+            ("1", true),
+            ("\"1\"", true),
+            ("\"true\"", true),
+            ("false", false),
+            ("0", false),
+            ("\"0\"", false),
+            ("\"false\"", false),
+        ] {
+            assert_eq!(serde_json::from_str::<Flag>(json).unwrap(), Flag(flag), "{json}");
+        }
+        for json in ["2", "-1", "\"yes\"", "\"\"", "[]", "{}", "null", "1.0"] {
+            assert!(serde_json::from_str::<Flag>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_or_a_string_of_digits() {
+        for json in ["32400", "\"32400\""] {
+            assert_eq!(serde_json::from_str::<Port>(json).unwrap(), Port(32400), "{json}");
+        }
+        for json in ["65536", "\"65536\"", "-1", "\"\"", "true", "[]", "1.5"] {
+            assert!(serde_json::from_str::<Port>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_one_may_stand_alone() {
+        for json in ["{\"uri\":\"a\"}", "[{\"uri\":\"a\"}]"] {
+            let list: OneOrMany<Connection> = serde_json::from_str(json).unwrap();
+            assert_eq!(list.0[0].uri.as_deref(), Some("a"), "{json}");
+        }
+        assert!(serde_json::from_str::<OneOrMany<Connection>>("[]").unwrap().0.is_empty());
+        for json in ["1", "\"a\"", "[1]", "[[]]"] {
+            assert!(serde_json::from_str::<OneOrMany<Connection>>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_token_on_the_wire_does_not_print_itself() {
+        let token = WireToken::from("secret");
+        assert_eq!(format!("{token:?}"), "WireToken([REDACTED])");
+        assert_eq!(serde_json::to_string(&token).unwrap(), "\"secret\"");
+    }
+}
