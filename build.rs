@@ -34,7 +34,6 @@ fn main() {
         .and_then(|generated| write(&generated).map_err(|error| error.to_string()));
     if let Err(reason) = result {
         println!("cargo::error={FRAGMENT}: {reason}");
-        eprintln!("{FRAGMENT}: {reason}");
         process::exit(1);
     }
 }
@@ -96,7 +95,7 @@ enum Errors {
 fn reduce(fragment: &Value, errors: Errors) -> Result<Value, String> {
     let mut reduced = fragment.clone();
     let paths = reduced.get_mut("paths").and_then(Value::as_object_mut);
-    for (path, item) in paths.ok_or("`paths` is missing")? {
+    for (path, item) in paths.ok_or("`paths` must be an object")? {
         for (verb, operation) in item.as_object_mut().into_iter().flatten() {
             let place = format!("`paths`, `{path}`, `{verb}`");
             if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut)
@@ -104,7 +103,8 @@ fn reduce(fragment: &Value, errors: Errors) -> Result<Value, String> {
                 parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
             }
             let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
-            let responses = responses.ok_or_else(|| format!("{place}: `responses` is missing"))?;
+            let responses =
+                responses.ok_or_else(|| format!("{place}: `responses` must be an object"))?;
             responses.retain(|status, response| {
                 *response = resolve(fragment, response).clone();
                 status.starts_with('2')

@@ -62,7 +62,7 @@ impl BodyKind {
 }
 
 /// What an error's body says.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Words {
     pub(crate) kind: Option<BodyKind>,
     pub(crate) code: Option<i64>,
@@ -80,45 +80,39 @@ impl Words {
         }
         let mut body = Vec::new();
         let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
+            while body.len() < MAX_BYTES
+                && let Ok(Some(chunk)) = response.chunk().await
+            {
                 body.extend_from_slice(&chunk);
-                if body.len() >= MAX_BYTES {
-                    break;
-                }
             }
         };
         // What has come until then is what there is to tell.
         let _ = tokio::time::timeout(PATIENCE, reading).await;
-        Self::of(&body, token)
-    }
 
-    fn of(body: &[u8], token: &Token) -> Self {
-        let kind = BodyKind::of(body);
+        let kind = BodyKind::of(&body);
         let (code, message) = match kind {
-            BodyKind::Json => in_json(body),
-            BodyKind::Xml => in_xml(body),
-            _ => None,
-        }
-        .unwrap_or_default();
+            BodyKind::Json => in_json(&body).unwrap_or_default(),
+            BodyKind::Xml => in_xml(&body).unwrap_or_default(),
+            _ => Default::default(),
+        };
         let message = message.map(|text| shown(&text, token)).filter(|text| !text.is_empty());
         Self { kind: Some(kind), code, message }
     }
 }
 
-type CodeAndMessage = Option<(Option<i64>, Option<String>)>;
+type CodeAndMessage = (Option<i64>, Option<String>);
 
-fn in_json(body: &[u8]) -> CodeAndMessage {
+fn in_json(body: &[u8]) -> Option<CodeAndMessage> {
     let body: ErrorBody = serde_json::from_slice(body).ok()?;
     let entry = body.errors.into_iter().next()?;
     Some((entry.code, entry.message))
 }
 
 /// `<Response code="503" title="Maintenance" status="..." />`, seen while a server starts.
-fn in_xml(body: &[u8]) -> CodeAndMessage {
+fn in_xml(body: &[u8]) -> Option<CodeAndMessage> {
     let document = roxmltree::Document::parse(std::str::from_utf8(body).ok()?).ok()?;
     let response = document.root_element();
-    let words = [response.attribute("title"), response.attribute("status")];
-    let words: Vec<_> = words.into_iter().flatten().collect();
+    let words = ["title", "status"].map(|name| response.attribute(name).unwrap_or_default());
     let code = response.attribute("code").and_then(|code| code.parse().ok());
     Some((code, Some(words.join(": "))))
 }
@@ -131,23 +125,20 @@ pub(crate) fn shown(text: &str, token: &Token) -> String {
     let masked = masked(text.as_bytes(), token.expose_secret().as_bytes());
     let mut shown = String::new();
     let mut inside = false;
-    for ((_, char), masked) in text.char_indices().zip(char_flags(text, &masked)) {
-        match (masked, char) {
-            (true, _) if inside => {}
-            (true, _) => shown.push_str("[masked]"),
-            (false, '"' | '\'' | '\\') => shown.push(char),
-            (false, _) => shown.extend(char.escape_debug()),
+    for (at, char) in text.char_indices() {
+        let hidden = masked.get(at).copied().unwrap_or_default();
+        match char {
+            _ if hidden && inside => {}
+            _ if hidden => shown.push_str("[masked]"),
+            '"' | '\'' | '\\' => shown.push(char),
+            _ => shown.extend(char.escape_debug()),
         }
-        inside = masked;
+        inside = hidden;
     }
     if shown.chars().count() > MAX_CHARS {
         shown = shown.chars().take(MAX_CHARS - 1).chain(['…']).collect();
     }
     shown
-}
-
-fn char_flags<'a>(text: &'a str, bytes: &'a [bool]) -> impl Iterator<Item = bool> + 'a {
-    text.char_indices().map(|(at, _)| bytes.get(at).copied().unwrap_or_default())
 }
 
 /// Which bytes to hide: each piece of the caller's token of 8 bytes, and each run of 16 or more

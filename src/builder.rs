@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName};
 
 use crate::client::Settings;
 use crate::{Client, Error, Token, address, headers};
@@ -193,9 +193,21 @@ impl ClientBuilder {
             ));
         }
 
-        let http = before(reqwest::Client::builder());
+        // Before the closure: a proxy that it names would be erased by a later `no_proxy`.
+        let http = reqwest::Client::builder().no_proxy();
+        #[cfg(feature = "rustls")]
+        let http = http.tls_backend_rustls();
+        // After it: what would send the token elsewhere, log it, or lift a limit.
         let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
-        let http = after(http)
+        let http = http
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connection_verbose(false)
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .connect_timeout(self.settings.connect_timeout)
             .timeout(self.settings.timeout)
             .build()
@@ -205,14 +217,10 @@ impl ClientBuilder {
 
     fn header(mut self, setting: &'static str, name: HeaderName, value: &str) -> Self {
         match headers::value(setting, value) {
-            Ok(value) => self.put(name, value),
+            Ok(value) => drop(self.headers.insert(name, value)),
             Err(error) => self.keep(error),
         }
         self
-    }
-
-    fn put(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
     }
 
     fn check_not_zero(&mut self, setting: &'static str, zero: bool) {
@@ -224,26 +232,6 @@ impl ClientBuilder {
     fn keep(&mut self, error: Error) {
         self.first_error.get_or_insert(error);
     }
-}
-
-/// What the user's closure may change: a proxy set before `no_proxy` would be erased by it.
-fn before(http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    let http = http.no_proxy();
-    #[cfg(feature = "rustls")]
-    let http = http.tls_backend_rustls();
-    http
-}
-
-/// What it may not: each of these would send the token elsewhere, log it, or lift a limit.
-fn after(http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    http.redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connection_verbose(false)
-        .http1_only()
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
 }
 
 impl fmt::Debug for ClientBuilder {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Instant, SystemTime};
 
@@ -13,12 +14,30 @@ use reqwest::{Response, StatusCode, Url};
 
 use crate::answer::{self, BodyKind, Words};
 use crate::client::Settings;
-use crate::error::{Details, Operation};
-use crate::{Error, Token, address, hooks, retry};
+use crate::{Error, Failure, Token, address, hooks, retry};
+
+/// What a call is for, in the words of its errors.
+pub(crate) struct Operation {
+    name: &'static str,
+    expected: &'static str,
+    parameters: &'static str,
+}
+
+pub(crate) static TRANSIENT_TOKEN: Operation = Operation {
+    name: "minting a transient token",
+    expected: "MediaContainer.token",
+    parameters: "`type` or `scope`, though Plex knows no other values",
+};
+
+pub(crate) static SOURCE: Operation = Operation {
+    name: "looking up a source",
+    expected: "MediaContainer.Device",
+    parameters: "`source`: check its identifier",
+};
 
 /// What an error needs to know of the call that it ends.
 pub(crate) struct Call<'a> {
-    pub(crate) operation: Operation,
+    pub(crate) operation: &'static Operation,
     pub(crate) address: &'a Url,
     pub(crate) token: &'a Token,
     pub(crate) settings: &'a Settings,
@@ -26,72 +45,67 @@ pub(crate) struct Call<'a> {
     pub(crate) tries: AtomicU32,
 }
 
+type Variant = fn(Arc<Failure>) -> Error;
+
 impl Call<'_> {
-    pub(crate) fn details(&self, summary: impl Into<Cow<'static, str>>) -> Details {
-        Details {
-            operation: self.operation,
+    fn failure(&self, summary: impl Into<Cow<'static, str>>) -> Failure {
+        Failure {
+            operation: self.operation.name,
             origin: self.address.origin().ascii_serialization(),
             tries: self.tries.load(Ordering::Relaxed),
             elapsed: self.started.elapsed(),
             summary: summary.into(),
-            status: None,
-            retry_after: None,
-            body_kind: None,
-            code: None,
-            message: None,
-            source: None,
+            ..Failure::default()
         }
     }
 
     /// Of an answer with status 200 that is of no use.
-    pub(crate) fn ok_details(
-        &self,
-        kind: BodyKind,
-        summary: impl Into<Cow<'static, str>>,
-    ) -> Details {
-        Details { status: Some(StatusCode::OK), body_kind: Some(kind), ..self.details(summary) }
+    pub(crate) fn of_no_use(&self, body_kind: Option<BodyKind>, summary: &str) -> Arc<Failure> {
+        let status = Some(StatusCode::OK);
+        Arc::new(Failure { status, body_kind, ..self.failure(summary.to_owned()) })
     }
 
     /// The generator's error, taken apart: its own text would show headers and bodies.
     pub(crate) async fn error(&self, raw: Raw) -> Error {
         match raw {
             Raw::CommunicationError(error) | Raw::InvalidUpgrade(error) => self.transport(error),
-            Raw::ResponseBodyError(error) => self.body(error),
+            Raw::ResponseBodyError(error) if error.is_timeout() => self.timed_out(),
+            Raw::ResponseBodyError(error) if find::<LengthLimitError>(&error).is_some() => {
+                self.too_large()
+            }
+            Raw::ResponseBodyError(error) => self.cut_short(Some(error)),
             Raw::InvalidResponsePayload(body, error) => self.payload(&body, &error),
             Raw::UnexpectedResponse(response) => self.status(response).await,
             Raw::Custom(reason) if reason == hooks::TOO_LARGE => self.too_large(),
             Raw::Custom(_) => self.not_json(BodyKind::Compressed),
-            // Not made by this client: no error is declared to the generator, nothing is validated.
+            // Not made by this client: the generator is told of no error and has nothing to check.
             Raw::ErrorResponse(_) | Raw::InvalidRequest(_) => {
-                Error::Protocol(self.details("the answer could not be read").into())
+                Error::Protocol(self.failure("the answer could not be read").into())
             }
         }
     }
 
     pub(crate) fn timed_out(&self) -> Error {
         let limit = self.settings.timeout;
-        Error::Timeout(
-            self.details(format!("no complete answer within {limit:?} (`timeout`)")).into(),
-        )
+        let summary = format!("no complete answer within {limit:?} (`timeout`)");
+        Error::Timeout(self.failure(summary).into())
     }
 
     fn transport(&self, error: reqwest::Error) -> Error {
-        if error.is_timeout() && !error.is_connect() {
-            return self.timed_out();
-        }
-        let (variant, summary): (fn(_) -> _, Cow<'static, str>) = if error.is_timeout() {
+        let hyper = find::<hyper::Error>(&error);
+        let (variant, summary): (Variant, Cow<'static, str>) = if error.is_timeout() {
+            if !error.is_connect() {
+                return self.timed_out();
+            }
             let limit = self.settings.connect_timeout;
             (Error::Timeout, format!("no connection within {limit:?} (`connect_timeout`)").into())
         } else if !error.is_connect() {
-            match find::<hyper::Error>(&error) {
-                Some(error) if error.is_parse_too_large() => {
-                    (Error::Protocol, "the head of the answer is too large".into())
-                }
-                Some(error) if error.is_parse() => (
-                    Error::Protocol,
-                    "the answer is not HTTP; a port that speaks TLS needs `https`".into(),
-                ),
-                _ => (Error::Connection, "the connection was closed before an answer came".into()),
+            if hyper.is_some_and(hyper::Error::is_parse_too_large) {
+                (Error::Protocol, "the head of the answer is too large".into())
+            } else if hyper.is_some_and(hyper::Error::is_parse) {
+                (Error::Protocol, "the answer is not HTTP; a port for TLS needs `https`".into())
+            } else {
+                (Error::Connection, "the connection was closed before an answer came".into())
             }
         } else if is_dns(&error) {
             (Error::Connection, "the host's name could not be resolved".into())
@@ -104,133 +118,97 @@ impl Call<'_> {
             };
             (Error::Tls, format!("no secure connection: {hint}").into())
         } else {
-            let reason = find::<io::Error>(&error).map(|error| error.kind().to_string());
-            let reason = reason.unwrap_or_else(|| "the connection failed".to_owned());
-            (
-                Error::Connection,
-                format!("no connection: {reason}; is the server up, and host and port right?")
-                    .into(),
-            )
+            let reason = find::<io::Error>(&error).map(|error| format!(": {}", error.kind()));
+            let reason = reason.unwrap_or_default();
+            let hint = "is the server up, and are host and port right?";
+            (Error::Connection, format!("no connection{reason}; {hint}").into())
         };
         let source = Some(error.without_url().into());
-        variant(Details { source, ..self.details(summary) }.into())
-    }
-
-    /// The head came, with status 200, the body did not.
-    fn body(&self, error: reqwest::Error) -> Error {
-        if error.is_timeout() {
-            self.timed_out()
-        } else if find::<LengthLimitError>(&error).is_some() {
-            self.too_large()
-        } else {
-            self.cut_short(Some(error))
-        }
+        variant(Failure { source, ..self.failure(summary) }.into())
     }
 
     fn too_large(&self) -> Error {
         let limit = self.settings.max_response_bytes;
         let summary = format!("the answer is larger than {limit} bytes (`max_response_bytes`)");
-        let status = Some(StatusCode::OK);
-        Error::BodyTooLarge(Details { status, ..self.details(summary) }.into())
+        Error::BodyTooLarge(self.of_no_use(None, &summary))
     }
 
     fn cut_short(&self, source: Option<reqwest::Error>) -> Error {
-        Error::BodyCutShort(
-            Details {
-                status: Some(StatusCode::OK),
-                source: source.map(|error| error.without_url().into()),
-                ..self.details("the answer ended before it was complete")
-            }
-            .into(),
-        )
+        let failure = self.failure("the answer ended before it was complete");
+        let source = source.map(|error| error.without_url().into());
+        Error::BodyCutShort(Failure { status: Some(StatusCode::OK), source, ..failure }.into())
     }
 
     fn not_json(&self, kind: BodyKind) -> Error {
-        let expected = self.operation.expected();
+        let expected = self.operation.expected;
         let hint = match kind {
             BodyKind::Html | BodyKind::Empty => "; is there a Plex Media Server at this address?",
             BodyKind::Xml => "; a proxy in between may drop the `Accept` header",
             _ => "",
         };
         let summary = format!("expected a JSON object with `{expected}`, got {kind}{hint}");
-        Error::NotJson(self.ok_details(kind, summary).into())
+        Error::NotJson(self.of_no_use(Some(kind), &summary))
     }
 
     /// serde's own text quotes values: only category, line and column are kept.
     fn payload(&self, body: &[u8], error: &serde_json::Error) -> Error {
-        let kind = BodyKind::of(body);
-        if error.is_data() {
-            return self.unexpected_json(format!(
-                "wrong at line {} column {}",
-                error.line(),
-                error.column()
-            ));
-        }
-        let is_object = body.trim_ascii_start().starts_with(b"{");
-        match kind {
-            BodyKind::Text | BodyKind::Binary if is_object && error.is_eof() => {
+        match BodyKind::of(body) {
+            _ if error.is_data() => {
+                let (line, column) = (error.line(), error.column());
+                self.unexpected_json(&format!("it is wrong at line {line}, column {column}"))
+            }
+            BodyKind::Text | BodyKind::Binary
+                if error.is_eof() && body.trim_ascii_start().starts_with(b"{") =>
+            {
                 self.cut_short(None)
             }
-            _ => self.not_json(kind),
+            kind => self.not_json(kind),
         }
     }
 
-    pub(crate) fn unexpected_json(&self, problem: String) -> Error {
-        let expected = self.operation.expected();
-        let summary =
-            format!("expected JSON with `{expected}`, got JSON of another shape: {problem}");
-        Error::UnexpectedJson(self.ok_details(BodyKind::Json, summary).into())
+    pub(crate) fn unexpected_json(&self, problem: &str) -> Error {
+        let expected = self.operation.expected;
+        let summary = format!("expected `{expected}`, got JSON of another shape: {problem}");
+        Error::UnexpectedJson(self.of_no_use(Some(BodyKind::Json), &summary))
     }
 
     async fn status(&self, response: Response) -> Error {
         let status = response.status();
         let retry_after = retry::retry_after(response.headers(), SystemTime::now());
         let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-        let location = location.and_then(|to| self.address.join(to).ok());
-        let words = Words::read(response, self.token).await;
-        let kind = words.kind;
-        let at = self.operation;
-        let (variant, summary): (fn(_) -> _, Cow<'static, str>) = match status.as_u16() {
-            300..=399 => (Error::Redirect, redirect(location.as_ref(), self.token).into()),
-            400 => (Error::BadRequest, at.on_bad_request().into()),
-            401 => (
-                Error::Unauthorized,
-                "the token is unknown or has expired: a transient token lives for 48 hours at \
-                 most, and dies when its server restarts"
-                    .into(),
-            ),
-            403 => (Error::Forbidden, at.on_forbidden().into()),
-            404 => (Error::NotFound, at.on_not_found().into()),
-            429 => {
-                (Error::TooManyRequests, "the server wants fewer requests: come back later".into())
+        let redirect = redirect(location.and_then(|to| self.address.join(to).ok()), self.token);
+        let Words { kind, code, message } = Words::read(response, self.token).await;
+        let (variant, summary): (Variant, Cow<'static, str>) = match status.as_u16() {
+            300..=399 => (Error::Redirect, redirect.into()),
+            400 => {
+                let parameters = self.operation.parameters;
+                let summary = format!("the server refuses a query parameter, maybe {parameters}");
+                (Error::BadRequest, summary.into())
             }
-            503 => (
-                Error::Unavailable,
-                "the server is starting, in maintenance or overloaded: come back later".into(),
-            ),
+            401 => (Error::Unauthorized, UNAUTHORIZED.into()),
+            403 => (Error::Forbidden, FORBIDDEN.into()),
+            404 => (Error::NotFound, NOT_FOUND.into()),
+            429 => (Error::TooManyRequests, "too many requests: come back later".into()),
+            503 => (Error::Unavailable, "the server is starting or busy: come back later".into()),
             _ => {
                 let kind = kind.unwrap_or(BodyKind::Empty);
-                (
-                    Error::UnexpectedStatus,
-                    format!("not a status that was expected, with {kind} as its body").into(),
-                )
+                (Error::UnexpectedStatus, format!("an unexpected status, with {kind}").into())
             }
         };
-        variant(
-            Details {
-                status: Some(status),
-                retry_after,
-                body_kind: kind,
-                code: words.code,
-                message: words.message,
-                ..self.details(summary)
-            }
-            .into(),
-        )
+        let (status, body_kind) = (Some(status), kind);
+        let failure = self.failure(summary);
+        variant(Failure { status, retry_after, body_kind, code, message, ..failure }.into())
     }
 }
 
-fn redirect(to: Option<&Url>, token: &Token) -> String {
+const UNAUTHORIZED: &str = "the token is unknown or has expired: a transient token lives for 48 \
+                            hours at most, and dies when its server restarts";
+const FORBIDDEN: &str = "the token is known, but may not do this; a source is for an admin's token \
+                         only, or a transient token made from one";
+const NOT_FOUND: &str = "the address may have the wrong path; for a source the server must not be \
+                         older than 1.15.4";
+
+fn redirect(to: Option<Url>, token: &Token) -> String {
     let Some(to) = to else {
         return "a redirect that points nowhere".to_owned();
     };

@@ -10,8 +10,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use crate::answer::BodyKind;
-use crate::call::Call;
-use crate::error::Operation;
+use crate::call::{Call, Operation, SOURCE, TRANSIENT_TOKEN};
 use crate::generated;
 use crate::generated::types::{GetTransientTokenScope, GetTransientTokenType};
 use crate::hooks::Inner;
@@ -108,15 +107,15 @@ impl Client {
     /// Every [`Error`] but [`Error::NoMatchingDevice`].
     #[doc(alias = "GetTransientToken")]
     pub async fn transient_token(&self) -> Result<TransientToken, Error> {
-        let call = self.start(Operation::TransientToken);
+        let call = self.start(&TRANSIENT_TOKEN);
         let api = &self.0.api;
         let attempt = || {
             api.get_transient_token(GetTransientTokenScope::All, GetTransientTokenType::Delegation)
         };
         let (sent_at, body) = self.run(&call, attempt).await?;
-        let no_token = |problem: &str| {
+        let no_token = |problem| {
             let summary = format!("`MediaContainer.token` is of no use: {problem}");
-            Error::NoToken(call.ok_details(BodyKind::Json, summary).into())
+            Error::NoToken(call.of_no_use(Some(BodyKind::Json), &summary))
         };
         let token = body.media_container.token.ok_or_else(|| no_token("it is missing"))?;
         let token = token.into_token().map_err(no_token)?;
@@ -150,7 +149,7 @@ impl Client {
     }
 
     async fn look_up(&self, source: &Source, refresh: Option<&u8>) -> Result<Device, Error> {
-        let call = self.start(Operation::Source);
+        let call = self.start(&SOURCE);
         let api = &self.0.api;
         let attempt = || api.get_source_connection_information(refresh, source.as_str());
         let (_, body) = self.run(&call, attempt).await?;
@@ -164,21 +163,20 @@ impl Client {
         let device = device.ok_or_else(|| {
             let summary = "the answer holds no device, or several and none with the identifier \
                            that was asked for: does this server know the source?";
-            Error::NoMatchingDevice(call.ok_details(BodyKind::Json, summary).into())
+            Error::NoMatchingDevice(call.of_no_use(Some(BodyKind::Json), summary))
         })?;
         Device::from_wire(device).map_err(|problem| match problem {
             WireProblem::NoClientIdentifier => {
-                call.unexpected_json("`Device.clientIdentifier` is missing".to_owned())
+                call.unexpected_json("`Device.clientIdentifier` is missing")
             }
             WireProblem::AccessToken(problem) => {
-                let summary =
-                    format!("`MediaContainer.Device.accessToken` is of no use: {problem}");
-                Error::NoToken(call.ok_details(BodyKind::Json, summary).into())
+                let summary = format!("`Device.accessToken` is of no use: {problem}");
+                Error::NoToken(call.of_no_use(Some(BodyKind::Json), &summary))
             }
         })
     }
 
-    fn start(&self, operation: Operation) -> Call<'_> {
+    fn start(&self, operation: &'static Operation) -> Call<'_> {
         Call {
             operation,
             address: &self.0.address,

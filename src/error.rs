@@ -38,41 +38,41 @@ pub enum Error {
     /// The call was made outside a `tokio` runtime. Nothing was sent.
     NoRuntime,
     /// No connection, or it was closed before an answer came.
-    Connection(Failure),
+    Connection(Arc<Failure>),
     /// No secure connection: a certificate that doesn't fit, or no TLS at the other end.
-    Tls(Failure),
+    Tls(Arc<Failure>),
     /// The call took longer than `timeout`, or a connection longer than `connect_timeout`.
-    Timeout(Failure),
+    Timeout(Arc<Failure>),
     /// The answer is not HTTP.
-    Protocol(Failure),
+    Protocol(Arc<Failure>),
     /// 400: the server refuses a query parameter.
-    BadRequest(Failure),
+    BadRequest(Arc<Failure>),
     /// 401: the token is unknown, or has expired.
-    Unauthorized(Failure),
+    Unauthorized(Arc<Failure>),
     /// 403: the token is known, but may not do this.
-    Forbidden(Failure),
+    Forbidden(Arc<Failure>),
     /// 404: the server has no such endpoint, or the address has the wrong path.
-    NotFound(Failure),
+    NotFound(Arc<Failure>),
     /// 429: the server wants fewer requests.
-    TooManyRequests(Failure),
+    TooManyRequests(Arc<Failure>),
     /// 503: the server is starting, or in maintenance.
-    Unavailable(Failure),
+    Unavailable(Arc<Failure>),
     /// 3xx: the server points somewhere else, where no token is sent.
-    Redirect(Failure),
+    Redirect(Arc<Failure>),
     /// Any other status than 200.
-    UnexpectedStatus(Failure),
+    UnexpectedStatus(Arc<Failure>),
     /// The answer is larger than `max_response_bytes`.
-    BodyTooLarge(Failure),
+    BodyTooLarge(Arc<Failure>),
     /// The answer ended before it was complete.
-    BodyCutShort(Failure),
+    BodyCutShort(Arc<Failure>),
     /// The answer's status is 200, but it is not JSON.
-    NotJson(Failure),
+    NotJson(Arc<Failure>),
     /// The answer is JSON of another shape than was expected.
-    UnexpectedJson(Failure),
+    UnexpectedJson(Arc<Failure>),
     /// The answer has the expected shape, but no token in it that could be used.
-    NoToken(Failure),
+    NoToken(Arc<Failure>),
     /// The answer holds no device, or several of which none is the source.
-    NoMatchingDevice(Failure),
+    NoMatchingDevice(Arc<Failure>),
 }
 
 impl Error {
@@ -109,13 +109,13 @@ impl Error {
     /// The status of the server's answer, if one came.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.failure()?.0.status
+        self.failure()?.status
     }
 
     /// How long the server asked to wait before the next try, by its `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.failure()?.0.retry_after
+        self.failure()?.retry_after
     }
 
     /// Whether this is a failure that the crate itself tries again, and that a later call may not
@@ -125,7 +125,7 @@ impl Error {
         match self {
             Self::Connection(_) | Self::TooManyRequests(_) | Self::Unavailable(_) => true,
             Self::UnexpectedStatus(failure) => matches!(
-                failure.0.status,
+                failure.status,
                 Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
             ),
             _ => false,
@@ -147,13 +147,8 @@ impl fmt::Display for Error {
                 "HTTP could not be set up; where no CA certificates are installed, install them \
                  or name some with `configure_http`",
             ),
-            Self::NoRuntime => {
-                f.write_str("the call was made outside a tokio runtime: await it inside one")
-            }
-            _ => match self.failure() {
-                Some(failure) => failure.fmt(f),
-                None => Ok(()),
-            },
+            Self::NoRuntime => f.write_str("no tokio runtime: await the call inside one"),
+            _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
         }
     }
 }
@@ -162,156 +157,59 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::HttpSetup(source) => Some(&**source),
-            _ => self.failure()?.0.source.as_deref().map(|source| source as _),
+            _ => self.failure()?.source.as_deref().map(|source| source as _),
         }
-    }
-}
-
-/// What a call tried to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    TransientToken,
-    Source,
-}
-
-impl Operation {
-    /// What a good answer holds.
-    pub(crate) fn expected(self) -> &'static str {
-        match self {
-            Self::TransientToken => "MediaContainer.token",
-            Self::Source => "MediaContainer.Device",
-        }
-    }
-
-    pub(crate) fn on_bad_request(self) -> &'static str {
-        match self {
-            Self::TransientToken => {
-                "the server refuses a query parameter, `type` or `scope`, though Plex knows no \
-                 other values: is this a Plex Media Server?"
-            }
-            Self::Source => {
-                "the server refuses a query parameter, most likely `source`: check its identifier"
-            }
-        }
-    }
-
-    pub(crate) fn on_forbidden(self) -> &'static str {
-        match self {
-            Self::TransientToken => "the token is known, but no transient token is made for it",
-            Self::Source => {
-                "the token is known, but may not do this: an admin's token is needed, or a \
-                 transient token made from one"
-            }
-        }
-    }
-
-    pub(crate) fn on_not_found(self) -> &'static str {
-        match self {
-            Self::TransientToken => {
-                "the address has the wrong path, or is not a Plex Media Server's"
-            }
-            Self::Source => {
-                "the server may be older than 1.15.4, or the address has the wrong path"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TransientToken => "minting a transient token",
-            Self::Source => "looking up a source",
-        })
     }
 }
 
 /// A call that was made and failed: what is known of it.
 ///
 /// `Display` is the whole story in one line.
-#[derive(Clone, Debug)]
-pub struct Failure(Arc<Details>);
-
-#[derive(Debug)]
-pub(crate) struct Details {
-    pub(crate) operation: Operation,
-    pub(crate) origin: String,
-    pub(crate) tries: u32,
-    pub(crate) elapsed: Duration,
-    pub(crate) summary: Cow<'static, str>,
-    pub(crate) status: Option<StatusCode>,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) body_kind: Option<BodyKind>,
-    pub(crate) code: Option<i64>,
-    pub(crate) message: Option<String>,
-    pub(crate) source: Option<Arc<reqwest::Error>>,
-}
-
-impl From<Details> for Failure {
-    fn from(details: Details) -> Self {
-        Self(Arc::new(details))
-    }
-}
-
-impl Failure {
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Failure {
     /// The origin that was asked: scheme, host and port.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
+    pub origin: String,
     /// How many times it was tried, 1 or more.
-    #[must_use]
-    pub fn tries(&self) -> u32 {
-        self.0.tries
-    }
-
+    pub tries: u32,
     /// How long it took, from the first try to the failure of the last.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.0.elapsed
-    }
-
+    pub elapsed: Duration,
+    /// The status of the server's answer, if one came.
+    pub status: Option<StatusCode>,
+    /// How long the server asked to wait before the next try.
+    pub retry_after: Option<Duration>,
     /// What kind of body came with the answer, whatever its `Content-Type` said.
-    #[must_use]
-    pub fn body_kind(&self) -> Option<BodyKind> {
-        self.0.body_kind
-    }
-
-    /// The server's own number for the error: 1000 for a bad request, 1001 for a refused token.
-    /// Only with an error in JSON or XML.
-    #[must_use]
-    pub fn code(&self) -> Option<i64> {
-        self.0.code
-    }
-
-    /// The server's own words, from an error in JSON or XML: at most 256 characters, control
-    /// characters escaped, and whatever could be a token masked.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        self.0.message.as_deref()
-    }
+    pub body_kind: Option<BodyKind>,
+    /// The server's own number for the error, from JSON or XML: 1000 for a bad request, 1001 for a
+    /// refused token.
+    pub code: Option<i64>,
+    /// The server's own words, from JSON or XML: at most 256 characters, control characters
+    /// escaped, and whatever could be a token masked.
+    pub message: Option<String>,
+    pub(crate) operation: &'static str,
+    pub(crate) summary: Cow<'static, str>,
+    pub(crate) source: Option<Arc<reqwest::Error>>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let details = &*self.0;
-        write!(f, "{} at {}: ", details.operation, details.origin)?;
-        if let Some(status) = details.status.filter(|status| *status != StatusCode::OK) {
+        let Self { operation, origin, summary, tries, elapsed, .. } = self;
+        write!(f, "{operation} at {origin}: ")?;
+        if let Some(status) = self.status.filter(|status| *status != StatusCode::OK) {
             write!(f, "{status}: ")?;
         }
-        f.write_str(&details.summary)?;
-        match (&details.message, details.code) {
-            (Some(message), Some(code)) => write!(f, "; the server says: {message} ({code})")?,
-            (Some(message), None) => write!(f, "; the server says: {message}")?,
-            (None, Some(code)) => write!(f, "; the server's code is {code}")?,
-            (None, None) => {}
+        f.write_str(summary)?;
+        if let Some(message) = &self.message {
+            write!(f, "; the server says: {message}")?;
         }
-        if let Some(wait) = details.retry_after {
+        if let Some(code) = self.code {
+            write!(f, " (its code {code})")?;
+        }
+        if let Some(wait) = self.retry_after {
             write!(f, "; it asks to come back in {} s", wait.as_secs())?;
         }
-        if details.tries > 1 {
-            write!(f, " (tried {} times in {:.1?})", details.tries, details.elapsed)?;
+        if *tries > 1 {
+            write!(f, " (tried {tries} times in {elapsed:.1?})")?;
         }
         Ok(())
     }

@@ -81,17 +81,16 @@ impl Source {
     }
 
     fn new(kind: SourceKind, identifier: &str) -> Result<Self, Error> {
-        let prefix = kind.prefix();
         let problem = if identifier.is_empty() {
-            format!("the identifier after `{prefix}` is empty")
+            "there is no identifier after `://`"
         } else if identifier.contains(char::is_whitespace) {
-            format!("the identifier after `{prefix}` has white space in it")
+            "the identifier has white space in it"
         } else if identifier.contains(char::is_control) {
-            format!("the identifier after `{prefix}` has a control character in it")
-        } else if identifier.starts_with("server://") || identifier.starts_with("provider://") {
-            format!("`{prefix}` is followed by another prefix: give the identifier alone")
+            "the identifier has a control character in it"
+        } else if identifier.contains("://") {
+            "the identifier has a prefix of its own: give one prefix"
         } else {
-            return Ok(Self { kind, text: format!("{prefix}{identifier}") });
+            return Ok(Self { kind, text: format!("{}{identifier}", kind.prefix()) });
         };
         Err(Error::invalid("source", problem))
     }
@@ -106,16 +105,9 @@ impl FromStr for Source {
                 return Self::new(kind, identifier);
             }
         }
-        let problem = if text.is_empty() {
-            "it is empty: write `server://` or `provider://` and an identifier"
-        } else if text.trim_start() != text {
-            "it begins with white space"
-        } else if text.contains("://") {
-            "its scheme is neither `server` nor `provider`, in small letters"
-        } else if text.starts_with("server:") || text.starts_with("provider:") {
-            "the scheme must be followed by `://`"
-        } else {
-            "it has no scheme: write `server://` or `provider://` in front of the identifier"
+        let problem = match text.split_once("://") {
+            Some(_) => "its scheme is neither `server` nor `provider`, in small letters",
+            None => "it must begin with `server://` or `provider://`, and then an identifier",
         };
         Err(Error::invalid("source", problem))
     }

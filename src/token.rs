@@ -70,20 +70,6 @@ impl TryFrom<&str> for Token {
     }
 }
 
-impl TryFrom<&String> for Token {
-    type Error = Error;
-
-    fn try_from(text: &String) -> Result<Self, Error> {
-        Self::try_from(text.as_str())
-    }
-}
-
-impl From<&Token> for Token {
-    fn from(token: &Token) -> Self {
-        token.clone()
-    }
-}
-
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}

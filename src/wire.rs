@@ -48,20 +48,8 @@ impl fmt::Debug for WireToken {
 /// Yes or no, from `true`, `1`, `"1"` or `"true"` and their opposites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, DeriveDeserialize, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(try_from = "Scalar", into = "bool")]
+#[serde(try_from = "Scalar")]
 pub struct Flag(pub bool);
-
-impl From<bool> for Flag {
-    fn from(flag: bool) -> Self {
-        Self(flag)
-    }
-}
-
-impl From<Flag> for bool {
-    fn from(flag: Flag) -> Self {
-        flag.0
-    }
-}
 
 impl TryFrom<Scalar> for Flag {
     type Error = &'static str;
@@ -69,8 +57,7 @@ impl TryFrom<Scalar> for Flag {
     fn try_from(scalar: Scalar) -> Result<Self, Self::Error> {
         match scalar {
             Scalar::Flag(flag) => Ok(Self(flag)),
-            Scalar::Number(0) => Ok(Self(false)),
-            Scalar::Number(1) => Ok(Self(true)),
+            Scalar::Number(number @ (0 | 1)) => Ok(Self(number == 1)),
             Scalar::Text(text) if matches!(&*text, "0" | "false") => Ok(Self(false)),
             Scalar::Text(text) if matches!(&*text, "1" | "true") => Ok(Self(true)),
             _ => Err("not a flag"),
@@ -81,20 +68,8 @@ impl TryFrom<Scalar> for Flag {
 /// A TCP port, from `32400` or `"32400"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, DeriveDeserialize, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(try_from = "Scalar", into = "u16")]
+#[serde(try_from = "Scalar")]
 pub struct Port(pub u16);
-
-impl From<u16> for Port {
-    fn from(port: u16) -> Self {
-        Self(port)
-    }
-}
-
-impl From<Port> for u16 {
-    fn from(port: Port) -> Self {
-        port.0
-    }
-}
 
 impl TryFrom<Scalar> for Port {
     type Error = &'static str;
@@ -123,12 +98,6 @@ enum Scalar {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
-
-impl<T> From<Vec<T>> for OneOrMany<T> {
-    fn from(list: Vec<T>) -> Self {
-        Self(list)
-    }
-}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
