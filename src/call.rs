@@ -118,7 +118,7 @@ impl Call<'_> {
             };
             (Error::Tls, format!("no secure connection: {hint}").into())
         } else {
-            let reason = find::<io::Error>(&error).map(|error| format!(": {}", error.kind()));
+            let reason = io_error(&error).map(|error| format!(": {}", error.kind()));
             let reason = reason.unwrap_or_default();
             let hint = "is the server up, and are host and port right?";
             (Error::Connection, format!("no connection{reason}; {hint}").into())
@@ -219,12 +219,23 @@ fn redirect(to: Option<Url>, token: &Token) -> String {
     )
 }
 
+/// The error and its causes. An `io::Error` hides the one that it wraps from `source()`.
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source())
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| {
+        match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        }
+    })
 }
 
 fn find<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
     chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The innermost: those around it are of kind `Other`.
+fn io_error(error: &reqwest::Error) -> Option<&io::Error> {
+    chain(error).filter_map(|error| error.downcast_ref()).last()
 }
 
 fn is_dns(error: &reqwest::Error) -> bool {
@@ -234,7 +245,7 @@ fn is_dns(error: &reqwest::Error) -> bool {
 /// Whether it was the TLS layer that refused: with rustls an `InvalidData` that no system call
 /// returned, with other backends no `io::Error` at all.
 fn is_tls(error: &reqwest::Error) -> bool {
-    match find::<io::Error>(error) {
+    match io_error(error) {
         Some(error) => error.kind() == io::ErrorKind::InvalidData,
         None => !chain(error).any(|error| error.to_string().contains("tunnel")),
     }
