@@ -1,6 +1,11 @@
 //! Chores of plex-auth: `cargo xtask` prints them.
 #![allow(clippy::print_stdout, reason = "what a chore finds goes to stdout")]
 
+#[path = "../../build.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+mod build;
+mod ci;
+mod codegen;
 mod compare;
 mod document;
 mod extract;
@@ -40,6 +45,14 @@ enum Command {
     },
     /// Check that openapi/departures.toml lists where the fragment departs from upstream
     Fragment,
+    /// Write the generated client, formatted, to tests/snapshots/client.rs
+    Codegen {
+        /// Compare instead, and print the diff
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run every check that a change has to pass, up to the first that fails
+    Ci,
 }
 
 /// What a chore found.
@@ -71,6 +84,9 @@ fn run(command: Command, root: &Path) -> Outcome {
     match command {
         Command::Drift { file, accept } => drift(root, &file, accept),
         Command::Fragment => fragment::check(root),
+        Command::Codegen { check: false } => codegen::write(root),
+        Command::Codegen { check: true } => codegen::check(root),
+        Command::Ci => ci::run(root),
     }
 }
 

@@ -1,0 +1,656 @@
+// What `build.rs` makes of `openapi/plex-auth.json`, with every feature on. Not compiled: it is here
+// so that a change of the fragment or of the generator shows as a diff. Made by
+// `cargo xtask codegen`.
+
+#[allow(unused_imports)]
+pub use progenitor_client::{ByteStream, ClientInfo, Error, ResponseValue};
+#[allow(unused_imports)]
+use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderExt};
+/// Types used as operation parameters and responses.
+#[allow(clippy::all)]
+pub mod types {
+    ///One way to reach a source.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct Connection {
+        ///An IP address or a host name, without scheme and port.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub address: ::std::option::Option<::std::string::String>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub local: ::std::option::Option<crate::wire::Flag>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub port: ::std::option::Option<crate::wire::Port>,
+        ///`http` or `https`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub protocol: ::std::option::Option<::std::string::String>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub relay: ::std::option::Option<crate::wire::Flag>,
+        ///The URI to use. Its host is often a `plex.direct` name, for which the source has a certificate.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub uri: ::std::option::Option<::std::string::String>,
+    }
+    ///A source: a server, or a provider.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct Device {
+        #[serde(
+            rename = "accessToken",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub access_token: ::std::option::Option<crate::wire::WireToken>,
+        ///Its client identifier, the same as in `server://`.
+        #[serde(
+            rename = "clientIdentifier",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub client_identifier: ::std::option::Option<::std::string::String>,
+        #[serde(
+            rename = "Connection",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub connection: ::std::option::Option<
+            crate::wire::OneOrMany<crate::wire::Connection>,
+        >,
+        ///The name that its owner gave it.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub name: ::std::option::Option<::std::string::String>,
+    }
+    ///An error, in the JSON dress.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug
+    )]
+    pub struct ErrorBody {
+        ///What went wrong, in practice one entry.
+        pub errors: ::std::vec::Vec<ErrorEntry>,
+    }
+    ///One thing that went wrong.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct ErrorEntry {
+        ///The server's own number for it: 1000 for a bad request, 1001 for a refused token.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub code: ::std::option::Option<i64>,
+        ///The server's own words for it.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub message: ::std::option::Option<::std::string::String>,
+        ///The HTTP status again.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub status: ::std::option::Option<i64>,
+    }
+    ///`GetTransientTokenScope`
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum GetTransientTokenScope {
+        #[serde(rename = "all")]
+        All,
+    }
+    impl ::std::fmt::Display for GetTransientTokenScope {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::All => f.write_str("all"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for GetTransientTokenScope {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "all" => Ok(Self::All),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for GetTransientTokenScope {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for GetTransientTokenScope {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///`GetTransientTokenType`
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum GetTransientTokenType {
+        #[serde(rename = "delegation")]
+        Delegation,
+    }
+    impl ::std::fmt::Display for GetTransientTokenType {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Delegation => f.write_str("delegation"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for GetTransientTokenType {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "delegation" => Ok(Self::Delegation),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for GetTransientTokenType {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for GetTransientTokenType {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///The answer to a look-up of a source.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug
+    )]
+    pub struct SourceBody {
+        #[serde(rename = "MediaContainer")]
+        pub media_container: SourceContainer,
+    }
+    ///What the answer to a look-up holds.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct SourceContainer {
+        #[serde(
+            rename = "Device",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub device: ::std::option::Option<crate::wire::OneOrMany<crate::wire::Device>>,
+    }
+    ///The answer to a mint.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug
+    )]
+    pub struct TransientTokenBody {
+        #[serde(rename = "MediaContainer")]
+        pub media_container: TransientTokenContainer,
+    }
+    ///What a mint's answer holds.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct TransientTokenContainer {
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub token: ::std::option::Option<crate::wire::WireToken>,
+    }
+    /// Error types.
+    pub mod error {
+        /// Error from a `TryFrom` or `FromStr` implementation.
+        pub struct ConversionError(::std::borrow::Cow<'static, str>);
+        impl ::std::error::Error for ConversionError {}
+        impl ::std::fmt::Display for ConversionError {
+            fn fmt(
+                &self,
+                f: &mut ::std::fmt::Formatter<'_>,
+            ) -> Result<(), ::std::fmt::Error> {
+                ::std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+        impl ::std::fmt::Debug for ConversionError {
+            fn fmt(
+                &self,
+                f: &mut ::std::fmt::Formatter<'_>,
+            ) -> Result<(), ::std::fmt::Error> {
+                ::std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+        impl From<&'static str> for ConversionError {
+            fn from(value: &'static str) -> Self {
+                Self(value.into())
+            }
+        }
+        impl From<String> for ConversionError {
+            fn from(value: String) -> Self {
+                Self(value.into())
+            }
+        }
+    }
+}
+#[derive(Clone, Debug)]
+/**Client for Plex Media Server: authentication
+
+The two endpoints of a Plex Media Server (PMS) that hand out credentials for others: a transient token, and the way to another source together with a token for it. Where each fact comes from stands in `openapi/README.md`.
+
+Version: 1.0.0*/
+pub struct Client {
+    pub(crate) baseurl: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) inner: crate::hooks::Inner,
+}
+impl Client {
+    /// Create a new client.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new(baseurl: &str, inner: crate::hooks::Inner) -> Self {
+        #[cfg(not(target_arch = "wasm32"))]
+        let client = {
+            let dur = ::std::time::Duration::from_secs(15u64);
+            reqwest::ClientBuilder::new().connect_timeout(dur).timeout(dur)
+        };
+        #[cfg(target_arch = "wasm32")]
+        let client = reqwest::ClientBuilder::new();
+        Self::new_with_client(baseurl, client.build().unwrap(), inner)
+    }
+    /// Construct a new client with an existing `reqwest::Client`,
+    /// allowing more control over its configuration.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new_with_client(
+        baseurl: &str,
+        client: reqwest::Client,
+        inner: crate::hooks::Inner,
+    ) -> Self {
+        Self {
+            baseurl: baseurl.to_string(),
+            client,
+            inner,
+        }
+    }
+}
+impl ClientInfo<crate::hooks::Inner> for Client {
+    fn api_version() -> &'static str {
+        "1.0.0"
+    }
+    fn baseurl(&self) -> &str {
+        self.baseurl.as_str()
+    }
+    fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+    fn inner(&self) -> &crate::hooks::Inner {
+        &self.inner
+    }
+}
+const _: () = {
+    #[allow(dead_code)]
+    fn assert_client_hooks()
+    where
+        Client: ClientHooks<crate::hooks::Inner>,
+    {}
+};
+#[allow(clippy::all)]
+impl Client {
+    /**Look up how to reach a source
+
+Tells how to reach another server or a provider that this server knows, with an access token for it. Needs an admin's token, or a transient token minted with one, and PMS 1.15.4 or newer.
+
+Sends a `GET` request to `/security/resources`
+
+Arguments:
+- `refresh`: 1 makes the server look the source up anew instead of answering from what it remembers.
+- `source`: Which source: `server://` and a server's client identifier, or `provider://` and a provider's identifier.
+*/
+    pub async fn get_source_connection_information<'a>(
+        &'a self,
+        refresh: Option<&'a u8>,
+        source: &'a str,
+    ) -> Result<ResponseValue<types::SourceBody>, Error<()>> {
+        let url = format!("{}/security/resources", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("refresh", &refresh))
+            .query(&progenitor_client::QueryParam::new("source", &source))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_source_connection_information",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Mint a transient token
+
+Makes a temporary token with the access level of the token that asks for it. It lives for at most 48 hours and dies when the server restarts. The server accepts any verb; POST is used because the answer must not come from a cache.
+
+Sends a `POST` request to `/security/token`
+
+Arguments:
+- `scope`: What the token is good for. There is one scope: all that the caller may do.
+- `type_`: What kind of token to mint. There is one kind.
+*/
+    pub async fn get_transient_token<'a>(
+        &'a self,
+        scope: types::GetTransientTokenScope,
+        type_: types::GetTransientTokenType,
+    ) -> Result<ResponseValue<types::TransientTokenBody>, Error<()>> {
+        let url = format!("{}/security/token", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("scope", &scope))
+            .query(&progenitor_client::QueryParam::new("type", &type_))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_transient_token",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+}
+/// Items consumers will typically use such as the Client.
+pub mod prelude {
+    #[allow(unused_imports)]
+    pub use super::Client;
+}
+pub mod mocks {
+    pub mod operations {
+        //! [`When`](::httpmock::When) and [`Then`](::httpmock::Then)
+        //! wrappers for each operation. Each can be converted to
+        //! its inner type with a call to `into_inner()`. This can
+        //! be used to explicitly deviate from permitted values.
+        use crate::generated::*;
+        pub struct GetSourceConnectionInformationWhen(::httpmock::When);
+        impl GetSourceConnectionInformationWhen {
+            pub fn new(inner: ::httpmock::When) -> Self {
+                Self(
+                    inner
+                        .method(::httpmock::Method::GET)
+                        .path_matches(
+                            regex::Regex::new("^/security/resources$").unwrap(),
+                        ),
+                )
+            }
+            pub fn into_inner(self) -> ::httpmock::When {
+                self.0
+            }
+            pub fn refresh<'a, T>(self, value: T) -> Self
+            where
+                T: Into<Option<&'a u8>>,
+            {
+                if let Some(value) = value.into() {
+                    Self(self.0.query_param("refresh", value.to_string()))
+                } else {
+                    Self(self.0.query_param_missing("refresh"))
+                }
+            }
+            pub fn source(self, value: &str) -> Self {
+                Self(self.0.query_param("source", value.to_string()))
+            }
+        }
+        pub struct GetSourceConnectionInformationThen(::httpmock::Then);
+        impl GetSourceConnectionInformationThen {
+            pub fn new(inner: ::httpmock::Then) -> Self {
+                Self(inner)
+            }
+            pub fn into_inner(self) -> ::httpmock::Then {
+                self.0
+            }
+            pub fn ok(self, value: &types::SourceBody) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(200u16)
+                        .header("content-type", "application/json")
+                        .json_body_obj(value),
+                )
+            }
+            pub fn bad_request(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(400u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+            pub fn unauthorized(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(401u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+            pub fn forbidden(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(403u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+        }
+        pub struct GetTransientTokenWhen(::httpmock::When);
+        impl GetTransientTokenWhen {
+            pub fn new(inner: ::httpmock::When) -> Self {
+                Self(
+                    inner
+                        .method(::httpmock::Method::POST)
+                        .path_matches(regex::Regex::new("^/security/token$").unwrap()),
+                )
+            }
+            pub fn into_inner(self) -> ::httpmock::When {
+                self.0
+            }
+            pub fn scope(self, value: types::GetTransientTokenScope) -> Self {
+                Self(self.0.query_param("scope", value.to_string()))
+            }
+            pub fn type_(self, value: types::GetTransientTokenType) -> Self {
+                Self(self.0.query_param("type", value.to_string()))
+            }
+        }
+        pub struct GetTransientTokenThen(::httpmock::Then);
+        impl GetTransientTokenThen {
+            pub fn new(inner: ::httpmock::Then) -> Self {
+                Self(inner)
+            }
+            pub fn into_inner(self) -> ::httpmock::Then {
+                self.0
+            }
+            pub fn ok(self, value: &types::TransientTokenBody) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(200u16)
+                        .header("content-type", "application/json")
+                        .json_body_obj(value),
+                )
+            }
+            pub fn bad_request(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(400u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+            pub fn unauthorized(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(401u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+            pub fn forbidden(self, value: ::serde_json::Value) -> Self {
+                Self(
+                    self
+                        .0
+                        .status(403u16)
+                        .header("content-type", "application/json")
+                        .json_body(value),
+                )
+            }
+        }
+    }
+    /// An extension trait for [`MockServer`](::httpmock::MockServer) that
+    /// adds a method for each operation. These are the equivalent of
+    /// type-checked [`mock()`](::httpmock::MockServer::mock) calls.
+    pub trait MockServerExt {
+        fn get_source_connection_information<F>(
+            &self,
+            config_fn: F,
+        ) -> ::httpmock::Mock<'_>
+        where
+            F: FnOnce(
+                operations::GetSourceConnectionInformationWhen,
+                operations::GetSourceConnectionInformationThen,
+            );
+        fn get_transient_token<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
+        where
+            F: FnOnce(
+                operations::GetTransientTokenWhen,
+                operations::GetTransientTokenThen,
+            );
+    }
+    impl MockServerExt for ::httpmock::MockServer {
+        fn get_source_connection_information<F>(
+            &self,
+            config_fn: F,
+        ) -> ::httpmock::Mock<'_>
+        where
+            F: FnOnce(
+                operations::GetSourceConnectionInformationWhen,
+                operations::GetSourceConnectionInformationThen,
+            ),
+        {
+            self.mock(|when, then| {
+                config_fn(
+                    operations::GetSourceConnectionInformationWhen::new(when),
+                    operations::GetSourceConnectionInformationThen::new(then),
+                )
+            })
+        }
+        fn get_transient_token<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
+        where
+            F: FnOnce(
+                operations::GetTransientTokenWhen,
+                operations::GetTransientTokenThen,
+            ),
+        {
+            self.mock(|when, then| {
+                config_fn(
+                    operations::GetTransientTokenWhen::new(when),
+                    operations::GetTransientTokenThen::new(then),
+                )
+            })
+        }
+    }
+}
