@@ -242,19 +242,22 @@ impl Operations<'_> {
         };
         if was != is {
             self.add(!was.is_subset(&is), "security", &words(&was), &words(&is));
-        } else if old.security != new.security {
-            let roles = |operation: &Operation| {
-                let roles = operation.security.iter().flat_map(|schemes| schemes.values());
-                let roles: BTreeSet<_> = roles.flatten().map(|role| format!("`{role}`")).collect();
-                roles
+        }
+        if old.security != new.security {
+            let roles = |operation: &Operation| -> BTreeSet<String> {
+                let roles = operation.security.iter().flat_map(BTreeMap::values).flatten();
+                roles.map(|role| format!("`{role}`")).collect()
             };
-            // A document of OpenAPI 3.0 has no way to name roles.
-            let unsaid = roles(new).is_empty();
-            let words = |roles: BTreeSet<String>| match roles.is_empty() {
+            let (was_roles, is_roles) = (roles(old), roles(new));
+            let words = |roles: &BTreeSet<String>| match roles.is_empty() {
                 true => "unsaid".to_owned(),
-                false => roles.into_iter().collect::<Vec<_>>().join(", "),
+                false => roles.iter().cloned().collect::<Vec<_>>().join(", "),
             };
-            self.add(!unsaid, "security, roles", &words(roles(old)), &words(roles(new)));
+            if was == is || was_roles != is_roles {
+                // A document of OpenAPI 3.0 has no way to name roles.
+                let breaking = !is_roles.is_empty();
+                self.add(breaking, "security, roles", &words(&was_roles), &words(&is_roles));
+            }
         }
     }
 

@@ -26,12 +26,15 @@ struct Departure {
     lines: Vec<String>,
 }
 
-pub(crate) fn check(root: &Path) -> Outcome {
+/// Compares with `file`, an upstream description that is about to be accepted, or with the one that
+/// was accepted last.
+pub(crate) fn check(root: &Path, file: Option<&Path>) -> Outcome {
     let listed = fs::read_to_string(root.join(DEPARTURES)).map_err(|error| error.to_string());
     let listed = listed.and_then(|text| toml::from_str(&text).map_err(|error| error.to_string()));
     let listed: Departures = listed.map_err(|error| format!("{DEPARTURES}: {error}"))?;
 
-    let upstream = Extract::open(&root.join(UPSTREAM))?;
+    let accepted = root.join(UPSTREAM);
+    let upstream = Extract::open(file.unwrap_or(&accepted))?;
     let fragment = Extract::open(&root.join(FRAGMENT))?;
     let changes = compare(&upstream, &fragment, &fragment);
     let mut unlisted: Vec<_> = changes.iter().map(ToString::to_string).collect();
@@ -57,7 +60,7 @@ pub(crate) fn check(root: &Path) -> Outcome {
         return Ok(Found::Nothing);
     }
     Ok(Found::Something(format!(
-        "{FRAGMENT} departs from {UPSTREAM} otherwise than {DEPARTURES} says: mend the fragment, or \
+        "{FRAGMENT} departs from upstream otherwise than {DEPARTURES} says: mend the fragment, or \
          put the lines that are not listed there, each with its reason, and take out those that are \
          no departure; then run `cargo xtask fragment`"
     )))

@@ -44,7 +44,11 @@ enum Command {
         accept: bool,
     },
     /// Check that openapi/departures.toml lists where the fragment departs from upstream
-    Fragment,
+    Fragment {
+        /// An upstream description to compare with instead of openapi/upstream.json, before it is
+        /// accepted
+        file: Option<PathBuf>,
+    },
     /// Write the generated client, formatted, to tests/snapshots/client.rs
     Codegen {
         /// Compare instead, and print the diff
@@ -83,7 +87,7 @@ fn main() -> ExitCode {
 fn run(command: Command, root: &Path) -> Outcome {
     match command {
         Command::Drift { file, accept } => drift(root, &file, accept),
-        Command::Fragment => fragment::check(root),
+        Command::Fragment { file } => fragment::check(root, file.as_deref()),
         Command::Codegen { check: false } => codegen::write(root),
         Command::Codegen { check: true } => codegen::check(root),
         Command::Ci => ci::run(root),

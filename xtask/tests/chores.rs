@@ -98,6 +98,16 @@ fn a_listed_departure_that_is_none_is_an_error() {
 }
 
 #[test]
+fn a_fragment_can_be_checked_before_its_upstream_is_accepted() {
+    let house = faithful("a_fragment_can_be_checked_before_its_upstream_is_accepted");
+    mend(&house, "openapi/plex-auth.json", "\"integer\"", "\"string\"");
+    house.write("new.json", &house.read("openapi/plex-auth.json"));
+    assert_eq!(house.run(&["fragment"]).code, Some(1));
+    let run = house.run(&["fragment", "new.json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
 fn a_departure_without_its_reason_is_refused() {
     let house = faithful("a_departure_without_its_reason_is_refused");
     for listed in ["[[departure]]\nlines = []", "[[departure]]\nreason = ' '\nlines = ['x']"] {

@@ -202,6 +202,10 @@ const MUTATIONS: &[Mutation] = &[
         &["compatible: R: security: was apiKey `X-Plex-Token` in header, is apiKey `X-Plex-Token` in header or http `bearer`"]),
     mutation("security", "no scheme", |s| set(s, GET, "security", json!([])),
         &["breaking: R: security: was apiKey `X-Plex-Token` in header, is nothing"]),
+    mutation("security", "another scheme with a role", |s| set(s, GET, "security", json!([{ "other": ["admin"] }])), &[
+        "breaking: R: security: was apiKey `X-Plex-Token` in header, is http `bearer`",
+        "breaking: R: security, roles: was unsaid, is `admin`",
+    ]),
     mutation("security", "a role", |s| set(s, GET, "security", json!([{ "key": ["admin"] }])),
         &["breaking: R: security, roles: was unsaid, is `admin`"]),
 
