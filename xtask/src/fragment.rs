@@ -39,29 +39,32 @@ pub(crate) fn check(root: &Path, file: Option<&Path>) -> Outcome {
     let changes = compare(&upstream, &fragment, &fragment);
     let mut unlisted: Vec<_> = changes.iter().map(ToString::to_string).collect();
 
-    let mut wrong = false;
+    let mut gone = Vec::new();
     for departure in &listed.departure {
         if departure.reason.trim().is_empty() {
             return Err(format!("{DEPARTURES}: no reason for {:?}", departure.lines));
         }
         for line in &departure.lines {
-            if let Some(at) = unlisted.iter().position(|unlisted| unlisted == line) {
-                unlisted.remove(at);
-            } else {
-                println!("listed, but no departure: {line}");
-                wrong = true;
+            match unlisted.iter().position(|unlisted| unlisted == line) {
+                Some(at) => drop(unlisted.remove(at)),
+                None => gone.push(line.clone()),
             }
         }
     }
-    for line in &unlisted {
-        println!("not listed: {line}");
-    }
-    if !wrong && unlisted.is_empty() {
+    if unlisted.is_empty() && gone.is_empty() {
         return Ok(Found::Nothing);
+    }
+    for (what, lines) in [("Not listed", unlisted), ("Listed, but no departure", gone)] {
+        if !lines.is_empty() {
+            println!("{what}:");
+        }
+        for line in lines {
+            println!("    {line:?},");
+        }
     }
     Ok(Found::Something(format!(
         "{FRAGMENT} departs from upstream otherwise than {DEPARTURES} says: mend the fragment, or \
-         put the lines that are not listed there, each with its reason, and take out those that are \
-         no departure; then run `cargo xtask fragment`"
+         put the lines that are not listed there, with their reason, and take out those that are no \
+         departure; then run `cargo xtask fragment`"
     )))
 }
