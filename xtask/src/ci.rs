@@ -10,7 +10,7 @@ type Chore = fn(&Path) -> Outcome;
 
 /// Arguments of cargo. Each feature is seen alone, and without tests: those need crates that switch
 /// on more of the dependencies than a user gets.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "fmt --all --check",
     "clippy --package plex-auth --no-default-features -- -D warnings",
     "clippy --package plex-auth --no-default-features --features rustls -- -D warnings",
@@ -18,6 +18,7 @@ const STEPS: [&str; 11] = [
     "clippy --package plex-auth --no-default-features --features httpmock -- -D warnings",
     "clippy --package plex-auth --all-features -- -D warnings",
     "clippy --workspace --all-targets --all-features -- -D warnings",
+    "clippy --package plex-auth --all-targets --no-default-features -- -D warnings",
     "test --package plex-auth --no-default-features",
     "test --workspace --all-features",
     "doc --package plex-auth --no-deps --all-features",
