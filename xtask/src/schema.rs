@@ -213,12 +213,16 @@ impl Document {
             let value = self.limit(keyword, value, &place, open)?;
             shape.limits.insert(keyword.to_owned(), value);
         }
-        if shape.limits.get("contentEncoding").is_some_and(|encoding| encoding == "base64")
-            && !shape.limits.contains_key("format")
-        {
-            // 3.1's way to say 3.0's `format: byte`.
-            shape.limits.remove("contentEncoding");
-            shape.limits.insert("format".to_owned(), "byte".into());
+        // 3.1's way to say what 3.0 says with `format`.
+        for (keyword, said, format) in [
+            ("contentEncoding", "base64", "byte"),
+            ("contentMediaType", "application/octet-stream", "binary"),
+        ] {
+            let is_said = shape.limits.get(keyword).is_some_and(|value| value == said);
+            if is_said && !shape.limits.contains_key("format") {
+                shape.limits.remove(keyword);
+                shape.limits.insert("format".to_owned(), format.into());
+            }
         }
         if kind == "number" {
             for (bound, exclusive) in

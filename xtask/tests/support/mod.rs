@@ -127,5 +127,10 @@ fn as_3_0(value: &Value) -> Value {
         object.insert("minimum".to_owned(), bound);
         object.insert("exclusiveMinimum".to_owned(), json!(true));
     }
+    for (keyword, format) in [("contentEncoding", "byte"), ("contentMediaType", "binary")] {
+        if object.remove(keyword).is_some() {
+            object.insert("format".to_owned(), json!(format));
+        }
+    }
     Value::Object(object.into_iter().map(|(key, value)| (key, as_3_0(&value))).collect())
 }
