@@ -112,6 +112,11 @@ impl Document {
                 schema = schema.and(&Schema::of(shapes));
             }
         }
+        // Strictly it says nothing beside `allOf`, but there it is how people write it.
+        if object.get("nullable") == Some(&Value::Bool(true)) {
+            schema.0.push(Shape { kind: "null".to_owned(), ..Shape::default() });
+            schema = Schema::of(schema.0);
+        }
         Ok(schema)
     }
 
@@ -141,13 +146,12 @@ impl Document {
             Some(Value::Array(kinds)) => Some(kinds.iter().filter_map(Value::as_str).collect()),
             _ => None,
         };
-        let nullable = types.is_some() && object.get("nullable") == Some(&Value::Bool(true));
         let values = match (object.get("const"), object.get("enum").and_then(Value::as_array)) {
             (Some(value), _) => Some(vec![value.clone()]),
             (None, values) => values.cloned(),
         };
         let kinds = match (&types, &values) {
-            (Some(types), _) => types.iter().copied().chain(nullable.then_some("null")).collect(),
+            (Some(types), _) => types.clone(),
             (None, Some(values)) => values.iter().map(kind_of).collect(),
             (None, None) => BTreeSet::from(KINDS),
         };

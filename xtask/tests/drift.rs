@@ -469,6 +469,9 @@ const REWRITINGS: &[Rewriting] = &[
         set(s, CONNECTION, "port", port);
     }),
     ("`nullable`", |s| set(s, DEVICE, "name", json!({ "type": "string", "nullable": true }))),
+    ("`nullable` beside `allOf`", |s| {
+        set(s, DEVICE, "name", json!({ "nullable": true, "allOf": [{ "type": "string" }] }));
+    }),
     ("`null` as an alternative", |s| {
         set(s, DEVICE, "name", json!({ "oneOf": [{ "type": "null" }, { "type": "string" }] }));
     }),
