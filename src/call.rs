@@ -92,7 +92,6 @@ impl Call<'_> {
     }
 
     fn transport(&self, error: reqwest::Error) -> Error {
-        let hyper = find::<hyper::Error>(&error);
         let (variant, summary): (Variant, Cow<'static, str>) = if error.is_timeout() {
             if !error.is_connect() {
                 return self.timed_out();
@@ -100,10 +99,10 @@ impl Call<'_> {
             let limit = self.settings.connect_timeout;
             (Error::Timeout, format!("no connection within {limit:?} (`connect_timeout`)").into())
         } else if !error.is_connect() {
-            if hyper.is_some_and(hyper::Error::is_parse_too_large) {
-                (Error::Protocol, "the head of the answer is too large".into())
-            } else if hyper.is_some_and(hyper::Error::is_parse) {
-                (Error::Protocol, "the answer is not HTTP; a port for TLS needs `https`".into())
+            if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+                let summary = "the answer is not HTTP, or its head is too large; a port for TLS \
+                               needs `https`";
+                (Error::Protocol, summary.into())
             } else {
                 (Error::Connection, "the connection was closed before an answer came".into())
             }

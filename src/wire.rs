@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::Token;
 pub use crate::generated::types::{
-    Connection, Device, ErrorBody, ErrorEntry, SourceBody, SourceContainer, TransientTokenBody,
-    TransientTokenContainer,
+    Connection, Device, ErrorBody, ErrorEntry, GetTransientTokenScope, GetTransientTokenType,
+    SourceBody, SourceContainer, TransientTokenBody, TransientTokenContainer,
 };
 
 /// A token as it stands in a body: the [`Token`] of mocks and schemas, which alone can be
