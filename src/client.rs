@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use progenitor_client::{Error as Raw, ResponseValue};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use tokio::time::timeout_at;
 
 use crate::answer::BodyKind;
 use crate::call::{Call, Operation, SOURCE, TRANSIENT_TOKEN};
@@ -201,20 +202,25 @@ impl Client {
             return Err(Error::NoRuntime);
         }
         let settings = &self.0.settings;
+        let deadline = tokio::time::Instant::now().checked_add(settings.timeout);
         let once = || async {
-            call.tries.fetch_add(1, Ordering::Relaxed);
-            let sent_at = SystemTime::now();
-            match attempt().await {
-                Ok(value) => Ok((sent_at, value.into_inner())),
-                Err(raw) => Err(call.error(raw).await),
+            let earlier = call.tries.fetch_add(1, Ordering::Relaxed);
+            let tried = async {
+                let sent_at = SystemTime::now();
+                match attempt().await {
+                    Ok(value) => Ok((sent_at, value.into_inner())),
+                    Err(raw) => Err(call.error(raw).await),
+                }
+            };
+            match deadline {
+                // What reqwest was told bounds one try, so it bounds the first: one timer less.
+                Some(deadline) if earlier > 0 => {
+                    timeout_at(deadline, tried).await.unwrap_or_else(|_| Err(call.timed_out()))
+                }
+                _ => tried.await,
             }
         };
-        let deadline = tokio::time::Instant::now().checked_add(settings.timeout);
-        let retried = retry::retry(once, settings.max_retries, deadline);
-        match tokio::time::timeout(settings.timeout, retried).await {
-            Ok(result) => result,
-            Err(_) => Err(call.timed_out()),
-        }
+        retry::retry(once, settings.max_retries, deadline).await
     }
 }
 

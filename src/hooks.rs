@@ -39,7 +39,12 @@ impl ClientHooks<Inner> for generated::Client {
             let elapsed = started.elapsed();
             tracing::debug!(%method, path, status, ?elapsed, "tried");
         }
-        Ok(bounded(result?, self.inner.max_response_bytes))
+        let mut response = bounded(result?, self.inner.max_response_bytes);
+        if response.status() == StatusCode::OK && !is_encoded(response.headers()) {
+            // Progenitor would copy them for a caller that reads none.
+            *response.headers_mut() = HeaderMap::new();
+        }
+        Ok(response)
     }
 
     async fn post<E>(&self, result: &reqwest::Result<Response>, _: &OperationInfo) -> Outcome<E> {
