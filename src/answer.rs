@@ -54,9 +54,9 @@ impl BodyKind {
             [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Compressed,
             [b'<', ..] if begins("<!doctype html") || begins("<html") => Self::Html,
             [b'<', ..] => Self::Xml,
+            _ if std::str::from_utf8(body).is_err() => Self::Binary,
             _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => Self::Json,
-            _ if std::str::from_utf8(body).is_ok() => Self::Text,
-            _ => Self::Binary,
+            _ => Self::Text,
         }
     }
 }

@@ -152,7 +152,8 @@ impl Call<'_> {
     /// serde's own text quotes values: only category, line and column are kept.
     fn payload(&self, body: &[u8], error: &serde_json::Error) -> Error {
         match BodyKind::of(body) {
-            _ if error.is_data() => {
+            // serde takes a number that is too large, or what is nested too deep, for wrong syntax.
+            kind if error.is_data() || kind == BodyKind::Json => {
                 let (line, column) = (error.line(), error.column());
                 self.unexpected_json(&format!("it is wrong at line {line}, column {column}"))
             }
