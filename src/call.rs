@@ -151,15 +151,14 @@ impl Call<'_> {
 
     /// serde's own text quotes values: only category, line and column are kept.
     fn payload(&self, body: &[u8], error: &serde_json::Error) -> Error {
+        let is_nested = matches!(body.trim_ascii_start(), [b'{' | b'[', ..]);
         match BodyKind::of(body) {
             // serde takes a number that is too large, or what is nested too deep, for wrong syntax.
-            kind if error.is_data() || kind == BodyKind::Json => {
+            kind if kind == BodyKind::Json || is_nested && error.is_data() => {
                 let (line, column) = (error.line(), error.column());
                 self.unexpected_json(&format!("it is wrong at line {line}, column {column}"))
             }
-            BodyKind::Text | BodyKind::Binary
-                if error.is_eof() && body.trim_ascii_start().starts_with(b"{") =>
-            {
+            BodyKind::Text | BodyKind::Binary if is_nested && error.is_eof() => {
                 self.cut_short(None)
             }
             kind => self.not_json(kind),

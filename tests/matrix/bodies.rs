@@ -230,7 +230,7 @@ pub(super) fn nested(cases: &mut Cases) {
 }
 
 pub(super) fn twice(cases: &mut Cases) {
-    let expected = one_of(SHAPE).says("got JSON of another shape: wrong at line 1").tries(1);
+    let expected = one_of(SHAPE).says("got JSON of another shape: it is wrong at line 1").tries(1);
     cases.answer("the container", Both, retries, expected, |case, _| {
         let one = body(case);
         let inner = &one[1..one.len() - 1];
@@ -423,7 +423,8 @@ pub(super) fn escapes(cases: &mut Cases) {
             let caller = case.caller(&server, plain);
             let result = case.call(&caller.client).await;
             case.judge(&caller, "long", one_of(&["UnexpectedStatus"]), &result);
-            let message = result.as_ref().err().and_then(|error| error.failure()?.message());
+            let message =
+                result.as_ref().err().and_then(|error| error.failure()?.message.as_deref());
             let length = message.map_or(0, |message| message.chars().count());
             case.check((1..=256).contains(&length), "long", &format!("{length} characters"));
         });
@@ -483,7 +484,7 @@ pub(super) fn devices(cases: &mut Cases) {
                 };
                 let result = case.call(&caller.client).await;
                 case.judge(&caller, at, expected, &result);
-                let kind = result.err().and_then(|error| error.failure()?.body_kind());
+                let kind = result.err().and_then(|error| error.failure()?.body_kind);
                 case.check(kind == Some(BodyKind::Json), at, "another kind of body");
             }
         });

@@ -289,14 +289,14 @@ impl Case {
         }
         let Some(failure) = error.failure() else { return };
         let origin = caller.client.address().origin().ascii_serialization();
-        if failure.origin() != origin || !text.contains(&origin) {
+        if failure.origin != origin || !text.contains(&origin) {
             self.complain(at, format!("it does not say where: {text}"));
         }
-        if failure.tries() != expected.tries {
-            self.complain(at, format!("{} tries, not {}", failure.tries(), expected.tries));
+        if failure.tries != expected.tries {
+            self.complain(at, format!("{} tries, not {}", failure.tries, expected.tries));
         }
-        if failure.elapsed() > expected.limit + MARGIN {
-            self.complain(at, format!("it took {:?}", failure.elapsed()));
+        if failure.elapsed > expected.limit + MARGIN {
+            self.complain(at, format!("it took {:?}", failure.elapsed));
         }
         if text.chars().any(char::is_control) {
             self.complain(at, "a control character in the text".to_owned());

@@ -45,10 +45,10 @@ fn of_status(status: u16, kind: BodyKind) -> Expected {
         400 => (&["BadRequest"], "the server refuses a query parameter"),
         401 => (&["Unauthorized"], "the token is unknown or has expired"),
         403 => (&["Forbidden"], "the token is known, but"),
-        404 => (&["NotFound"], "the address has the wrong path"),
+        404 => (&["NotFound"], "may have the wrong path"),
         429 => (&["TooManyRequests"], "come back later"),
         503 => (&["Unavailable"], "come back later"),
-        _ => (&["UnexpectedStatus"], "not a status that was expected"),
+        _ => (&["UnexpectedStatus"], "an unexpected status, with"),
     };
     one_of(kinds).says(says)
 }
@@ -75,7 +75,7 @@ pub(super) fn all(cases: &mut Cases) {
                 let Err(error) = result else { continue };
                 let known = error.status().map(|status| status.as_u16());
                 case.check(known == Some(status), &label, "another status");
-                let found = error.failure().and_then(|failure| failure.body_kind());
+                let found = error.failure().and_then(|failure| failure.body_kind);
                 let expected = if [204, 304].contains(&status) { BodyKind::Empty } else { kind };
                 case.check(found == Some(expected), &label, &format!("a body of {found:?}"));
                 let auth = [401, 403].contains(&status);

@@ -375,7 +375,9 @@ fn endless_interim(cases: &mut Cases) {
         Step::Endless(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())
     });
     cases.answer("with headers", Both, short, expected, |_, _| {
-        Step::Endless(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n".repeat(50))
+        // One at a time: hyper reads on while there is something to read, and a flood of them would
+        // measure how fast a debug build parses.
+        Step::Endless(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n".to_vec())
     });
 }
 
@@ -515,7 +517,7 @@ fn tls_server(cases: &mut Cases) {
         let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);
         let url = server.url().replace("https:", "http:");
         let caller = case.caller_at(&url, retries);
-        let expected = one_of(&["Protocol"]).says("a port that speaks TLS needs `https`");
+        let expected = one_of(&["Protocol"]).says("a port for TLS needs `https`");
         case.expect(&caller, "", expected).await;
     });
 }
@@ -613,7 +615,7 @@ fn at_limit(cases: &mut Cases) {
 }
 
 fn huge_head(cases: &mut Cases) {
-    let expected = one_of(&["Protocol"]).says("the head of the answer is too large").tries(1);
+    let expected = one_of(&["Protocol"]).says("its head is too large").tries(1);
     cases.answer("10 MB", Both, retries, expected, |_, _| {
         // In pieces: the server is not to hold 10 MB either.
         let mut steps = vec![Step::Send(b"HTTP/1.1 200 OK\r\n".into())];
@@ -809,7 +811,7 @@ fn outage(cases: &mut Cases) {
         };
         let calls = (0..CALLS).map(|_| case.call(&caller.client));
         for result in futures_util::future::join_all(calls).await {
-            let tries = result.as_ref().err().and_then(|error| error.failure()).map(|f| f.tries());
+            let tries = result.as_ref().err().and_then(|error| error.failure()).map(|f| f.tries);
             let expected = one_of(&["Ok", "Connection", "BodyCutShort", "Timeout"]);
             case.judge(&caller, "during", expected.tries(tries.unwrap_or(1)), &result);
         }
