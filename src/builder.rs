@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName};
 
 use crate::client::Settings;
+use crate::resolver::Resolver;
 use crate::{Client, Error, Token, address, headers};
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
@@ -138,6 +139,10 @@ impl ClientBuilder {
     /// connections, decompression and HTTP/2 are turned off after `configure` has run, and the two
     /// time-outs are set. Proxies come from here alone, not from the environment.
     ///
+    /// `plex.direct` names need no DNS: the crate reads the address that they hold, because many
+    /// routers refuse to resolve them. A `dns_resolver` that is set here takes that over; `resolve`
+    /// is for single names.
+    ///
     /// ```
     /// # fn main() -> Result<(), plex_auth::Error> {
     /// let client = plex_auth::Client::builder("http://127.0.0.1:32400")
@@ -193,8 +198,8 @@ impl ClientBuilder {
             ));
         }
 
-        // Before the closure: a proxy that it names would be erased by a later `no_proxy`.
-        let http = reqwest::Client::builder().no_proxy();
+        // Before the closure: it would erase a proxy and a resolver that are set there.
+        let http = reqwest::Client::builder().no_proxy().dns_resolver(Resolver);
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
         // After it: what would send the token elsewhere, log it, or lift a limit.

@@ -14,6 +14,7 @@ use reqwest::{Response, StatusCode, Url};
 
 use crate::answer::{self, BodyKind, Words};
 use crate::client::Settings;
+use crate::resolver::is_plex_direct;
 use crate::{Error, Failure, Token, address, hooks, retry};
 
 /// What a call is for, in the words of its errors.
@@ -107,7 +108,13 @@ impl Call<'_> {
                 (Error::Connection, "the connection was closed before an answer came".into())
             }
         } else if is_dns(&error) {
-            (Error::Connection, "the host's name could not be resolved".into())
+            let hint = if self.address.host_str().is_some_and(is_plex_direct) {
+                ": DNS servers with rebinding protection refuse `plex.direct` names; exempt them \
+                 there, or ask another DNS server"
+            } else {
+                ""
+            };
+            (Error::Connection, format!("the host's name could not be resolved{hint}").into())
         } else if self.address.scheme() == "https" && is_tls(&error) {
             let hint = if address::is_bare(self.address) {
                 "Plex's certificates name `plex.direct` hosts, not addresses: use the server's \

@@ -15,6 +15,7 @@ mod headers;
 mod hooks;
 #[cfg(feature = "httpmock")]
 pub mod mock;
+mod resolver;
 mod retry;
 mod source;
 mod token;
