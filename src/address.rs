@@ -26,6 +26,19 @@ pub(crate) fn parse(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// Whether a token may go to this address in the way that its scheme says.
+pub(crate) fn check_scheme(url: &Url, allow_insecure_http: bool) -> Result<(), Error> {
+    let problem = if url.scheme() == "http" && !allow_insecure_http && !is_nearby(url) {
+        "plain `http` to a host that is not local would send the token readable: use `https`, or \
+         call `.allow_insecure_http()`"
+    } else if url.scheme() == "https" && !cfg!(feature = "rustls") {
+        "`https` needs the feature `rustls` of plex-auth"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid("address", problem))
+}
+
 pub(crate) fn has_extras(url: &Url) -> bool {
     !url.username().is_empty()
         || url.password().is_some()

@@ -21,7 +21,6 @@ pub struct ClientBuilder {
     token: Option<Token>,
     headers: HeaderMap,
     settings: Settings,
-    allow_insecure_http: bool,
     configure: Vec<Configure>,
     first_error: Option<Error>,
 }
@@ -33,7 +32,6 @@ impl ClientBuilder {
             token: None,
             headers: headers::base(),
             settings: Settings::default(),
-            allow_insecure_http: false,
             configure: Vec::new(),
             first_error: None,
         }
@@ -129,7 +127,14 @@ impl ClientBuilder {
     /// private, link-local, unique-local and 100.64.0.0/10 addresses, to names without a dot, and
     /// to those that end in `.local`, `.lan`, `.internal` or `.home.arpa`.
     pub fn allow_insecure_http(mut self) -> Self {
-        self.allow_insecure_http = true;
+        self.settings.allow_insecure_http = true;
+        self
+    }
+
+    /// Whether [`Client::connect`] may go through a relay, which is slow, when no direct way leads
+    /// to a device. Default: `true`, because slow is better than not at all.
+    pub fn relay(mut self, relay: bool) -> Self {
+        self.settings.relay = relay;
         self
     }
 
@@ -183,20 +188,7 @@ impl ClientBuilder {
                  once for this installation and kept",
             ));
         }
-        if address.scheme() == "http" && !self.allow_insecure_http && !address::is_nearby(&address)
-        {
-            return Err(Error::invalid(
-                "address",
-                "plain `http` to a host that is not local would send the token readable: use \
-                 `https`, or call `.allow_insecure_http()`",
-            ));
-        }
-        if address.scheme() == "https" && !cfg!(feature = "rustls") {
-            return Err(Error::invalid(
-                "address",
-                "`https` needs the feature `rustls` of plex-auth",
-            ));
-        }
+        address::check_scheme(&address, self.settings.allow_insecure_http)?;
 
         // Before the closure: it would erase a proxy and a resolver that are set there.
         let http = reqwest::Client::builder().no_proxy().dns_resolver(Resolver);

@@ -36,6 +36,12 @@ pub(crate) static SOURCE: Operation = Operation {
     parameters: "`source`: check its identifier",
 };
 
+pub(crate) static IDENTITY: Operation = Operation {
+    name: "asking who is there",
+    expected: "MediaContainer.machineIdentifier",
+    parameters: "though it has none",
+};
+
 /// What an error needs to know of the call that it ends.
 pub(crate) struct Call<'a> {
     pub(crate) operation: &'static Operation,
@@ -49,7 +55,7 @@ pub(crate) struct Call<'a> {
 type Variant = fn(Arc<Failure>) -> Error;
 
 impl Call<'_> {
-    fn failure(&self, summary: impl Into<Cow<'static, str>>) -> Failure {
+    pub(crate) fn failure(&self, summary: impl Into<Cow<'static, str>>) -> Failure {
         Failure {
             operation: self.operation.name,
             origin: self.address.origin().ascii_serialization(),
@@ -176,6 +182,17 @@ impl Call<'_> {
         let expected = self.operation.expected;
         let summary = format!("expected `{expected}`, got JSON of another shape: {problem}");
         Error::UnexpectedJson(self.of_no_use(Some(BodyKind::Json), &summary))
+    }
+
+    /// Of an answer of which no more may be told.
+    pub(crate) fn bare_status(&self, status: StatusCode) -> Error {
+        let (variant, summary): (Variant, _) = match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (Error::Unavailable, "the server is starting or busy")
+            }
+            _ => (Error::UnexpectedStatus, "a Plex Media Server answers 200 here"),
+        };
+        variant(Failure { status: Some(status), ..self.failure(summary) }.into())
     }
 
     async fn status(&self, response: Response) -> Error {

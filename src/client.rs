@@ -23,13 +23,13 @@ use crate::{ClientBuilder, Device, Error, Source, Token, TransientToken, headers
 /// Cheap to clone; clones share connections and settings. Every call ends within its time-out with
 /// an answer or an [`Error`].
 #[derive(Clone)]
-pub struct Client(Arc<Shared>);
+pub struct Client(pub(crate) Arc<Shared>);
 
-struct Shared {
-    api: generated::Client,
-    address: Url,
-    token: Token,
-    settings: Settings,
+pub(crate) struct Shared {
+    pub(crate) api: generated::Client,
+    pub(crate) address: Url,
+    pub(crate) token: Token,
+    pub(crate) settings: Settings,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) max_response_bytes: usize,
     pub(crate) max_retries: u32,
+    pub(crate) allow_insecure_http: bool,
+    pub(crate) relay: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +49,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             max_response_bytes: 1024 * 1024,
             max_retries: 2,
+            allow_insecure_http: false,
+            relay: true,
         }
     }
 }
@@ -91,10 +95,15 @@ impl Client {
         T: TryInto<Token>,
         T::Error: Into<Error>,
     {
-        let token = token.try_into().map_err(Into::into)?;
+        self.bound_to(self.0.address.clone(), token.try_into().map_err(Into::into)?)
+    }
+
+    /// The same client for another address and token: same connections, headers and settings.
+    pub(crate) fn bound_to(&self, address: Url, token: Token) -> Result<Self, Error> {
         let mut api = self.0.api.clone();
         headers::set_token(&mut api.inner.headers, &token)?;
-        let (address, settings) = (self.0.address.clone(), self.0.settings.clone());
+        api.baseurl = address.as_str().trim_end_matches('/').to_owned();
+        let settings = self.0.settings.clone();
         Ok(Self(Arc::new(Shared { api, address, token, settings })))
     }
 
@@ -166,7 +175,7 @@ impl Client {
                            that was asked for: does this server know the source?";
             Error::NoMatchingDevice(call.of_no_use(Some(BodyKind::Json), summary))
         })?;
-        Device::from_wire(device).map_err(|problem| match problem {
+        Device::from_wire(device, source).map_err(|problem| match problem {
             WireProblem::NoClientIdentifier => {
                 call.unexpected_json("`Device.clientIdentifier` is missing")
             }
@@ -177,7 +186,7 @@ impl Client {
         })
     }
 
-    fn start(&self, operation: &'static Operation) -> Call<'_> {
+    pub(crate) fn start(&self, operation: &'static Operation) -> Call<'_> {
         Call {
             operation,
             address: &self.0.address,

@@ -73,6 +73,10 @@ pub enum Error {
     NoToken(Arc<Failure>),
     /// The answer holds no device, or several of which none is the source.
     NoMatchingDevice(Arc<Failure>),
+    /// Another server than the one that was looked for answers there.
+    WrongServer(Arc<Failure>),
+    /// None of a device's connections leads to it.
+    NoConnection(Arc<NoConnection>),
 }
 
 impl Error {
@@ -84,7 +88,9 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Invalid { .. } | Self::HttpSetup(_) | Self::NoRuntime => None,
+            Self::Invalid { .. } | Self::HttpSetup(_) | Self::NoRuntime | Self::NoConnection(_) => {
+                None
+            }
             Self::Connection(failure)
             | Self::Tls(failure)
             | Self::Timeout(failure)
@@ -102,7 +108,8 @@ impl Error {
             | Self::NotJson(failure)
             | Self::UnexpectedJson(failure)
             | Self::NoToken(failure)
-            | Self::NoMatchingDevice(failure) => Some(failure),
+            | Self::NoMatchingDevice(failure)
+            | Self::WrongServer(failure) => Some(failure),
         }
     }
 
@@ -119,7 +126,8 @@ impl Error {
     }
 
     /// Whether this is a failure that the crate itself tries again, and that a later call may not
-    /// meet: no connection, 429, 502, 503, 504. Not a time-out: the call has had its time.
+    /// meet: no connection, 429, 502, 503, 504. Not a time-out: the call has had its time. Of a
+    /// [`NoConnection`], whether one of its attempts failed in such a way.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -128,6 +136,9 @@ impl Error {
                 failure.status,
                 Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
             ),
+            Self::NoConnection(none) => {
+                none.attempts.iter().any(|attempt| attempt.error.is_retryable())
+            }
             _ => false,
         }
     }
@@ -148,6 +159,7 @@ impl fmt::Display for Error {
                  or name some with `configure_http`",
             ),
             Self::NoRuntime => f.write_str("no tokio runtime: await the call inside one"),
+            Self::NoConnection(none) => none.fmt(f),
             _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
         }
     }
@@ -157,6 +169,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::HttpSetup(source) => Some(&**source),
+            Self::NoConnection(none) => none.refresh.as_ref().map(|error| error as _),
             _ => self.failure()?.source.as_deref().map(|source| source as _),
         }
     }
@@ -193,8 +206,15 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, origin, summary, tries, elapsed, .. } = self;
-        write!(f, "{operation} at {origin}: ")?;
+        write!(f, "{} at {}: ", self.operation, self.origin)?;
+        self.tell(f)
+    }
+}
+
+impl Failure {
+    /// What happened, without what was tried and where.
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { summary, tries, elapsed, .. } = self;
         if let Some(status) = self.status.filter(|status| *status != StatusCode::OK) {
             write!(f, "{status}: ")?;
         }
@@ -212,5 +232,54 @@ impl fmt::Display for Failure {
             write!(f, " (tried {tries} times in {elapsed:.1?})")?;
         }
         Ok(())
+    }
+}
+
+/// None of a device's connections leads to it: what became of each.
+///
+/// `Display` is a list, a line for each connection. [`Error::source`](std::error::Error::source) is
+/// the failure of the look-up with `refresh=1`, where that failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NoConnection {
+    /// Best first, as they were tried. Empty when the device has no connections.
+    pub attempts: Vec<Attempt>,
+    pub(crate) source: String,
+    pub(crate) refresh: Option<Error>,
+}
+
+/// A connection of a device that was skipped, or failed.
+///
+/// `Display` is the whole story in one line, without a byte of any answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Whether it leads through a relay.
+    pub relay: bool,
+    /// Why it is of no use: [`Error::Invalid`] when it was skipped, and nothing was sent there.
+    pub error: Error,
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection to {} can be used", self.source)?;
+        if self.attempts.is_empty() {
+            f.write_str(": it has none; is it running, and known to the server that was asked?")?;
+        }
+        self.attempts.iter().try_for_each(|attempt| write!(f, "\n  {attempt}"))
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let relay = if self.relay { " (relay)" } else { "" };
+        write!(f, "{}{relay}: ", self.origin)?;
+        match (&self.error, self.error.failure()) {
+            (Error::Invalid { problem, .. }, _) => write!(f, "skipped: {problem}"),
+            (_, Some(failure)) => failure.tell(f),
+            (error, None) => error.fmt(f),
+        }
     }
 }

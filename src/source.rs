@@ -138,6 +138,8 @@ pub struct Device {
     /// The ways to reach it, best first: local, then remote, then relayed, and in the server's
     /// order within each. May be empty.
     pub connections: Vec<Connection>,
+    /// What was asked for, to ask again.
+    pub(crate) source: Source,
 }
 
 /// One way to reach a [`Device`].
@@ -160,7 +162,7 @@ pub struct Connection {
 
 impl Device {
     /// What is missing or of no use is named in the error.
-    pub(crate) fn from_wire(device: wire::Device) -> Result<Self, WireProblem> {
+    pub(crate) fn from_wire(device: wire::Device, source: &Source) -> Result<Self, WireProblem> {
         let client_identifier = device.client_identifier.ok_or(WireProblem::NoClientIdentifier)?;
         let access_token = device.access_token.ok_or(WireProblem::AccessToken("it is missing"))?;
         let access_token = access_token.into_token().map_err(WireProblem::AccessToken)?;
@@ -173,7 +175,8 @@ impl Device {
             }
         }
         connections.sort_by_key(Connection::rank);
-        Ok(Self { name: device.name, client_identifier, access_token, connections })
+        let (name, source) = (device.name, source.clone());
+        Ok(Self { name, client_identifier, access_token, connections, source })
     }
 }
 
