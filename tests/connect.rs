@@ -426,6 +426,7 @@ async fn an_address_that_is_listed_twice_is_tried_once() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn link_local_addresses_are_skipped() {
     let hosts = [
         "169.254.1.1".to_owned(),
@@ -500,6 +501,7 @@ async fn http_counts_everywhere_when_the_caller_allows_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn https_comes_before_http_whatever_the_order_of_the_list() {
     let authority = Authority::new();
     let (plain, secure) = (right(), Server::start_tls(certified(&authority), as_device));
@@ -512,6 +514,7 @@ async fn https_comes_before_http_whatever_the_order_of_the_list() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn failed_https_is_never_followed_by_http_to_the_same_address() {
     // It would answer in the clear, and gives up on a TLS handshake.
     let plain = Server::raw(|_| {
@@ -601,6 +604,7 @@ async fn an_ipv6_address_is_reached() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn a_plex_direct_name_is_reached_without_dns() {
     let authority = Authority::new();
     let right = Server::start_tls(certified(&authority), as_device);
@@ -617,6 +621,7 @@ async fn a_plex_direct_name_is_reached_without_dns() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn a_certificate_for_another_name_or_from_nobody_is_no_proof() {
     let authority = Authority::new();
     let other_name = Server::start_tls(authority.server("*.5d2c.plex.direct"), as_device);
@@ -647,6 +652,7 @@ impl ResolvesServerCert for Replaced {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn a_server_that_is_replaced_after_its_proof_never_sees_the_token() {
     let authority = Authority::new();
     let mut config = (*certified(&authority)).clone();
@@ -676,6 +682,7 @@ async fn a_server_that_is_replaced_after_its_proof_never_sees_the_token() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause() {
     struct Rebinding;
 
@@ -693,6 +700,7 @@ async fn a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "rustls"), ignore = "needs https")]
 async fn a_provider_is_taken_at_its_first_secure_name_without_being_asked() {
     let authority = Authority::new();
     let provider = Server::start_tls(certified(&authority), as_device);
@@ -829,6 +837,44 @@ fn its_futures_and_what_they_give_can_go_to_other_threads() {
     let asked = knows(vec![], vec![]);
     let (client, source) = (asked.client(), source());
     is_send(&client.connect(&source));
+}
+
+/// Every event and span of every crate, at every level, as text.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<String>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Record {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            *self.0.lock().unwrap() += &format!("{field}={value:?}\n");
+        });
+    }
+}
+
+#[test]
+fn no_crate_logs_a_token() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    let record = Record::default();
+    let _ = tracing_log::LogTracer::init();
+    let subscriber = tracing_subscriber::registry().with(record.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (dead, silent, wrong, right) = (dead(), silent(), wrong(), right());
+    let mut listed = [&dead, &silent, &wrong, &right].map(|server| local(server.url())).to_vec();
+    listed.push(local(format!("https://{DEVICE_TOKEN}.example")));
+    let asked = knows(listed, vec![]);
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            let connected = connect(&asked).await.unwrap();
+            connected.client().transient_token().await.unwrap();
+        });
+    });
+    let logged = record.0.lock().unwrap().to_ascii_lowercase();
+    assert!(logged.contains("asked a connection for its identity"), "{logged}");
+    assert!(logged.contains(&right.address().port().to_string()), "the transport's events too");
+    for token in [TOKEN, DEVICE_TOKEN] {
+        assert!(!logged.contains(&token[4..12].to_ascii_lowercase()), "a token is logged");
+    }
 }
 
 #[test]
