@@ -108,9 +108,9 @@ impl Client {
     /// - what the builder would not take as an address, and any with a path;
     /// - what comes after the first 100 connections.
     ///
-    /// A `provider://` source has no `/identity`, and no address of its is tried: the client is
-    /// bound to the first `https` connection with a host name, never to a bare address. There the
-    /// certificate is the proof, checked before the first call sends the token.
+    /// A `provider://` source has no `/identity`, so none of its addresses is tried: the client is
+    /// bound to the first `https` connection with a host name, never to a bare address. Its proof is
+    /// the certificate, which is checked before the first call sends the token.
     ///
     /// # Errors
     ///
