@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use progenitor_client::{Error as Raw, ResponseValue};
 use reqwest::Url;
@@ -16,6 +16,7 @@ use crate::generated;
 use crate::generated::types::{GetTransientTokenScope, GetTransientTokenType};
 use crate::hooks::Inner;
 use crate::source::WireProblem;
+use crate::token::Moment;
 use crate::{ClientBuilder, Device, Error, Source, Token, TransientToken, headers, retry};
 
 /// A client of one Plex Media Server, with one token.
@@ -83,6 +84,11 @@ impl Client {
     #[must_use]
     pub fn address(&self) -> &Url {
         &self.0.address
+    }
+
+    /// How long a call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.settings.timeout
     }
 
     /// The same client with another token: same server, connections and settings, another identity.
@@ -203,7 +209,7 @@ impl Client {
         &self,
         call: &Call<'_>,
         attempt: impl Fn() -> F,
-    ) -> Result<(SystemTime, T), Error>
+    ) -> Result<(Moment, T), Error>
     where
         F: Future<Output = Result<ResponseValue<T>, Raw>>,
     {
@@ -215,7 +221,7 @@ impl Client {
         let once = || async {
             let earlier = call.tries.fetch_add(1, Ordering::Relaxed);
             let tried = async {
-                let sent_at = SystemTime::now();
+                let sent_at = Moment::now();
                 match attempt().await {
                     Ok(value) => Ok((sent_at, value.into_inner())),
                     Err(raw) => Err(call.error(raw).await),

@@ -35,8 +35,16 @@ pub enum Error {
     },
     /// `reqwest` could not set itself up; the source says why.
     HttpSetup(Arc<reqwest::Error>),
-    /// The call was made outside a `tokio` runtime. Nothing was sent.
+    /// The call was made outside a `tokio` runtime, or in one that is shutting down. Nothing was
+    /// sent.
     NoRuntime,
+    /// From [`TokenKeeper::token`](crate::TokenKeeper::token): the last tokens were all refused
+    /// within 10 seconds of their mint, so the next mint waits. Nothing was sent.
+    #[non_exhaustive]
+    RefusedWhenNew {
+        /// How long until the next mint, up to 5 minutes.
+        wait: Duration,
+    },
     /// No connection, or it was closed before an answer came.
     Connection(Arc<Failure>),
     /// No secure connection: a certificate that doesn't fit, or no TLS at the other end.
@@ -88,9 +96,11 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Invalid { .. } | Self::HttpSetup(_) | Self::NoRuntime | Self::NoConnection(_) => {
-                None
-            }
+            Self::Invalid { .. }
+            | Self::HttpSetup(_)
+            | Self::NoRuntime
+            | Self::NoConnection(_)
+            | Self::RefusedWhenNew { .. } => None,
             Self::Connection(failure)
             | Self::Tls(failure)
             | Self::Timeout(failure)
@@ -119,10 +129,14 @@ impl Error {
         self.failure()?.status
     }
 
-    /// How long the server asked to wait before the next try, by its `Retry-After`.
+    /// How long to wait before the next try: what the server asked for by its `Retry-After`, or the
+    /// wait of [`RefusedWhenNew`](Self::RefusedWhenNew).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.failure()?.retry_after
+        match self {
+            Self::RefusedWhenNew { wait } => Some(*wait),
+            _ => self.failure()?.retry_after,
+        }
     }
 
     /// Whether this is a failure that the crate itself tries again, and that a later call may not
@@ -143,10 +157,10 @@ impl Error {
         }
     }
 
-    /// Whether the server refused the token: 401 or 403.
+    /// Whether the token was refused: 401 or 403, or [`RefusedWhenNew`](Self::RefusedWhenNew).
     #[must_use]
     pub fn is_auth(&self) -> bool {
-        matches!(self, Self::Unauthorized(_) | Self::Forbidden(_))
+        matches!(self, Self::Unauthorized(_) | Self::Forbidden(_) | Self::RefusedWhenNew { .. })
     }
 }
 
@@ -158,8 +172,15 @@ impl fmt::Display for Error {
                 "HTTP could not be set up; where no CA certificates are installed, install them \
                  or name some with `configure_http`",
             ),
-            Self::NoRuntime => f.write_str("no tokio runtime: await the call inside one"),
             Self::NoConnection(none) => none.fmt(f),
+            Self::NoRuntime => {
+                f.write_str("no tokio runtime, or one that is shutting down: await the call in one")
+            }
+            Self::RefusedWhenNew { wait } => write!(
+                f,
+                "every new transient token is refused; the next one is minted in {wait:.1?}: does \
+                 it go to the server that minted it?"
+            ),
             _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
         }
     }

@@ -14,6 +14,7 @@ mod error;
 mod generated;
 mod headers;
 mod hooks;
+mod keeper;
 #[cfg(feature = "httpmock")]
 pub mod mock;
 mod resolver;
@@ -29,5 +30,6 @@ pub use crate::builder::ClientBuilder;
 pub use crate::client::Client;
 pub use crate::connect::Connected;
 pub use crate::error::{Attempt, Error, Failure, NoConnection};
+pub use crate::keeper::{TokenKeeper, TokenKeeperBuilder};
 pub use crate::source::{Connection, Device, Source, SourceKind};
 pub use crate::token::{Token, TransientToken};

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
@@ -82,17 +82,37 @@ impl fmt::Debug for Token {
     }
 }
 
+/// One moment, by both clocks: the monotonic one stands still while a machine sleeps, the other can
+/// be set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) monotonic: Instant,
+    pub(crate) wall: SystemTime,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// How long ago it was, by the clock that says more.
+    fn age(self, now: Self) -> Duration {
+        let by_wall = now.wall.duration_since(self.wall).unwrap_or_default();
+        now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
+    }
+}
+
 /// A temporary token, made by [`Client::transient_token`](crate::Client::transient_token), with the
 /// access level of the token that asked for it. To be handed to a player, a cast device or another
 /// server in place of the real one.
 #[derive(Clone, Debug)]
 pub struct TransientToken {
     token: Token,
-    sent_at: SystemTime,
+    sent_at: Moment,
 }
 
 impl TransientToken {
-    pub(crate) fn new(token: Token, sent_at: SystemTime) -> Self {
+    pub(crate) fn new(token: Token, sent_at: Moment) -> Self {
         Self { token, sent_at }
     }
 
@@ -106,6 +126,16 @@ impl TransientToken {
     /// It is gone earlier when the server restarts, which shows as a 401 where it is used.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.sent_at.checked_add(LIFETIME).unwrap_or(self.sent_at)
+        self.sent_at.wall.checked_add(LIFETIME).unwrap_or(self.sent_at.wall)
+    }
+
+    /// How long the token may still be good, at most; zero when either clock says it has expired.
+    pub(crate) fn time_left(&self, now: Moment) -> Duration {
+        LIFETIME.saturating_sub(self.sent_at.age(now))
+    }
+
+    /// Whether both come from one mint.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.token.0, &other.token.0)
     }
 }
