@@ -37,6 +37,10 @@ const WAIT_PATIENCE: Duration = Duration::from_secs(30);
 /// A mint ends within its client's time-out. One that is later than this is not run any more.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// A caller starts a second mint when its first is lost. A runtime that shuts down drops what it is
+/// given: it would drop every one.
+const MAX_MINTS: u8 = 2;
+
 /// Keeps a transient token that is good, and mints a new one when it is time.
 ///
 /// ```no_run
@@ -142,7 +146,7 @@ impl TokenKeeper {
         let mut mints = 0_u8;
         loop {
             let now = (self.0.clock)();
-            let step = self.lock().next(&self.0.rules, now);
+            let step = self.lock().next(&self.0.rules, now, mints < MAX_MINTS);
             let (ended, patience) = match step {
                 Step::Use(token) => return Ok(token),
                 Step::Fail(error) => return Err(error),
@@ -151,8 +155,6 @@ impl TokenKeeper {
                     continue;
                 }
                 Step::Join(ended, patience) => (ended, patience),
-                // A runtime that shuts down drops what it is given: it would drop every mint.
-                Step::Mint(..) if mints == 2 => return Err(Error::NoRuntime),
                 Step::Mint(done, patience) => {
                     mints = mints.saturating_add(1);
                     let ended = done.subscribe();
@@ -211,23 +213,33 @@ impl TokenKeeper {
     /// let keeper = TokenKeeper::new(client.clone());
     /// let source: Source = "server://243b47".parse()?;
     /// let call = async |token: plex_auth::TransientToken| {
-    ///     client.with_token(token.token())?.source_connection_information(&source).await
+    ///     client.with_token(token.token().clone())?.source_connection_information(&source).await
     /// };
     /// let device = keeper.run(call, Error::is_auth).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
+    /// `call` is an `async` closure, with `move` or without, or one that returns a future. It is
+    /// cloned to run twice, so it can borrow what it uses or own what can be cloned, and changes
+    /// nothing outside but through a `Mutex` or the like. The future is `Send` when the closure and
+    /// its own are. (An `AsyncFn` would not do: the compiler can't see that a borrowing one is
+    /// `Send`, [rust#138207](https://github.com/rust-lang/rust/issues/138207).)
+    ///
     /// # Errors
     ///
     /// That of `call`, the second time if it ran twice; or that of [`token`](Self::token).
-    pub async fn run<T, E: From<Error>>(
+    pub async fn run<T, E, F>(
         &self,
-        mut call: impl AsyncFnMut(TransientToken) -> Result<T, E>,
-        mut refused: impl FnMut(&E) -> bool,
-    ) -> Result<T, E> {
+        call: impl FnOnce(TransientToken) -> F + Clone,
+        refused: impl Fn(&E) -> bool,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
         let token = self.token().await?;
-        match call(token.clone()).await {
+        match call.clone()(token.clone()).await {
             Err(error) if refused(&error) => self.invalidate(&token),
             other => return other,
         }
@@ -356,7 +368,7 @@ impl State {
         self.good(now).filter(|token| token.time_left(now) >= rules.min_time_left).cloned()
     }
 
-    fn next(&mut self, rules: &Rules, now: Moment) -> Step {
+    fn next(&mut self, rules: &Rules, now: Moment, may_mint: bool) -> Step {
         if let Some(token) = self.fresh(rules, now) {
             return Step::Use(token);
         }
@@ -374,6 +386,9 @@ impl State {
                 (None, Some(error)) => Step::Fail(error.clone()),
                 (None, None) => Step::Fail(Error::RefusedWhenNew { wait: left }),
             };
+        }
+        if !may_mint {
+            return Step::Fail(Error::NoRuntime);
         }
         let (done, ended) = watch::channel(None);
         self.flight = Some(Flight { ended, since: now.monotonic });
@@ -411,7 +426,6 @@ impl State {
         match minted {
             Ok(token) => {
                 self.failures = 0;
-                self.wait = None;
                 // The token before was renewed, not refused.
                 if self.held.is_some() {
                     self.refusals = 0;

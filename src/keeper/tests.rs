@@ -16,6 +16,8 @@ use tokio::{join, runtime};
 use super::*;
 use crate::{Failure, Token};
 
+mod model;
+
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -667,6 +669,37 @@ async fn a_token_that_lasted_10_s_ends_the_row_of_refusals() {
     keeper.invalidate(&answer_now(&keeper));
 
     assert_about(wait_of(&mints, &keeper).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_renewed_ends_the_row_of_refusals() {
+    let mints = Mints::default();
+    let keeper = mints.keeper(HOUR);
+    for _ in 0..3 {
+        let token = new_token(&mints, &keeper).await;
+        keeper.invalidate(&token);
+    }
+    new_token(&mints, &keeper).await;
+    advance(47 * HOUR + SECOND).await;
+    let renewed = new_token(&mints, &keeper).await;
+
+    keeper.invalidate(&renewed);
+
+    assert_about(wait_of(&mints, &keeper).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_does_not_shorten_what_retry_after_says() {
+    let mints = Mints::default();
+    let (keeper, token) = keeper_with_token(&mints).await;
+    SET_FORWARD.set(47 * 3600 + 60);
+    assert!(starts_a_mint(&mints, &keeper).await);
+    mints.end(Ending::RetryAfter(20 * SECOND));
+    settle().await;
+
+    keeper.invalidate(&token);
+
+    assert_about(wait_of(&mints, &keeper).await, 20);
 }
 
 #[tokio::test(start_paused = true)]
