@@ -85,7 +85,7 @@ fn debug(value: &impl Debug) -> String {
 
 fn told(error: &Error) -> Vec<(&'static str, String)> {
     let mut told = vec![(kind_of(error), format!("{error} {error:?}"))];
-    if let Some(message) = error.failure().and_then(|failure| failure.message()) {
+    if let Some(message) = error.failure().and_then(|failure| failure.message.as_deref()) {
         told.push(("Failure::message", message.to_owned()));
     }
     let mut source = error.source();
