@@ -1,9 +1,12 @@
 //! Where the contestants meet, and how they are measured.
 
-use std::sync::Arc;
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use plex_auth::TokenKeeper;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
@@ -136,6 +139,37 @@ impl Arena {
                 &[theirs.1],
             ),
         ])
+    }
+
+    /// A token that the keeper has: ns from the call to the token, on so many threads at once.
+    pub fn keeper(&self, name: &'static str, threads: usize) -> Result<Line> {
+        const CALLS: u32 = 100_000;
+        let client = Contestant::client(&self.address)?;
+        let keeper = TokenKeeper::new(client);
+        self.runtime.block_on(keeper.token())?;
+        let get = |keeper: TokenKeeper, start: &Barrier| -> Result<f64> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                start.wait();
+                let began = Instant::now();
+                for _ in 0..CALLS {
+                    black_box(keeper.token().await?);
+                }
+                Ok(began.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS))
+            })
+        };
+        let mut taken = Vec::new();
+        for _ in 0..20 {
+            let start = Barrier::new(threads);
+            let round: Result<Vec<_>> = thread::scope(|scope| {
+                let running: Vec<_> =
+                    (0..threads).map(|_| scope.spawn(|| get(keeper.clone(), &start))).collect();
+                let ended = running.into_iter().map(|thread| thread.join());
+                ended.map(|get| get.map_err(|_| "a thread panicked")?).collect()
+            });
+            taken.append(&mut round?);
+        }
+        Ok(Line::alone(name, "ns a call", Goal::AtMost(100.0), taken))
     }
 
     /// Throughput and CPU from 1 to 1,024 calls at once.

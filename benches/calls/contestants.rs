@@ -23,11 +23,12 @@ pub enum Contestant {
 
 impl Contestant {
     pub fn plex_auth(address: &str) -> Result<Self> {
-        let client = Client::builder(format!("http://{address}"))
-            .token(TOKEN)
-            .client_identifier("bench")
-            .build()?;
-        Ok(Self::PlexAuth(client, SOURCE.parse()?))
+        Ok(Self::PlexAuth(Self::client(address)?, SOURCE.parse()?))
+    }
+
+    pub fn client(address: &str) -> Result<Client> {
+        let client = Client::builder(format!("http://{address}"));
+        Ok(client.token(TOKEN).client_identifier("bench").build()?)
     }
 
     pub fn by_hand(address: &str) -> Result<Self> {

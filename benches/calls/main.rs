@@ -35,6 +35,8 @@ fn main() -> Result<()> {
     lines.push(arena.at_once("throughput1024_vs_reqwest", 1024)?);
     lines.append(&mut arena.allocations()?);
     lines.push(arena.devices()?);
+    lines.push(arena.keeper("keeper_get_ns_1", 1)?);
+    lines.push(arena.keeper("keeper_get_ns_2", 2)?);
     let plot = plot::svg(&arena.curve()?)?;
 
     let table = Line::table(&lines);
