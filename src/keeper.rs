@@ -132,7 +132,7 @@ impl TokenKeeper {
     /// [`Error::RefusedWhenNew`] when it was the tokens that were refused.
     pub async fn token(&self) -> Result<TransientToken, Error> {
         let now = (self.0.clock)();
-        let fresh = self.lock().fresh(&self.0.rules, now);
+        let fresh = self.lock().with_left(self.0.rules.min_time_left, now);
         match fresh {
             Some(token) => Ok(token),
             None => self.obtain().await,
@@ -253,7 +253,7 @@ impl TokenKeeper {
 
     fn good(&self) -> Option<TransientToken> {
         let now = (self.0.clock)();
-        self.lock().good(now).cloned()
+        self.lock().good(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -357,22 +357,22 @@ enum Step {
 }
 
 impl State {
-    /// The token, unless it has expired.
-    fn good(&self, now: Moment) -> Option<&TransientToken> {
+    /// The token, if it has more than `time` left.
+    fn with_left(&self, time: Duration, now: Moment) -> Option<TransientToken> {
         let token = &self.held.as_ref()?.token;
-        (!token.time_left(now).is_zero()).then_some(token)
+        token.has_left(time, now).then(|| token.clone())
     }
 
-    /// The token, unless it is to be renewed.
-    fn fresh(&self, rules: &Rules, now: Moment) -> Option<TransientToken> {
-        self.good(now).filter(|token| token.time_left(now) >= rules.min_time_left).cloned()
+    /// The token, unless it has expired.
+    fn good(&self, now: Moment) -> Option<TransientToken> {
+        self.with_left(Duration::ZERO, now)
     }
 
     fn next(&mut self, rules: &Rules, now: Moment, may_mint: bool) -> Step {
-        if let Some(token) = self.fresh(rules, now) {
+        if let Some(token) = self.with_left(rules.min_time_left, now) {
             return Step::Use(token);
         }
-        let good = self.good(now).cloned();
+        let good = self.good(now);
         if let Some((ended, age)) = self.flight(rules, now) {
             return match good {
                 Some(token) => Step::Use(token),

@@ -94,12 +94,6 @@ impl Moment {
     pub(crate) fn now() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
-
-    /// How long ago it was, by the clock that says more.
-    fn age(self, now: Self) -> Duration {
-        let by_wall = now.wall.duration_since(self.wall).unwrap_or_default();
-        now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
-    }
 }
 
 /// A temporary token, made by [`Client::transient_token`](crate::Client::transient_token), with the
@@ -129,9 +123,12 @@ impl TransientToken {
         self.sent_at.wall.checked_add(LIFETIME).unwrap_or(self.sent_at.wall)
     }
 
-    /// How long the token may still be good, at most; zero when either clock says it has expired.
-    pub(crate) fn time_left(&self, now: Moment) -> Duration {
-        LIFETIME.saturating_sub(self.sent_at.age(now))
+    /// Whether the token may be good for longer than `time`, as far as both clocks know.
+    pub(crate) fn has_left(&self, time: Duration, now: Moment) -> bool {
+        let Moment { monotonic, wall } = self.sent_at;
+        let until = LIFETIME.saturating_sub(time);
+        monotonic.checked_add(until).is_none_or(|end| now.monotonic < end)
+            && wall.checked_add(until).is_none_or(|end| now.wall < end)
     }
 
     /// Whether both come from one mint.
