@@ -84,7 +84,7 @@ impl fmt::Debug for Token {
 
 /// One moment, by both clocks: the monotonic one stands still while a machine sleeps, the other can
 /// be set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) monotonic: Instant,
     pub(crate) wall: SystemTime,
@@ -131,8 +131,15 @@ impl TransientToken {
             && wall.checked_add(until).is_none_or(|end| now.wall < end)
     }
 
-    /// Whether both come from one mint.
+    /// Whether both come from one mint. Of one keeper's, no two are sent at a time.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.token.0, &other.token.0)
+        self.sent_at == other.sent_at
+    }
+
+    /// The same in memory of its own, so that threads which count the clones of one don't slow
+    /// each other down. It is wiped too.
+    pub(crate) fn copied(&self) -> Self {
+        let token = Token(Arc::new(Zeroizing::clone(&self.token.0)));
+        Self { token, ..*self }
     }
 }
