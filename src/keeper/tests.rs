@@ -189,6 +189,18 @@ async fn a_good_token_comes_from_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_good_token_is_copied_for_every_thread_and_a_refused_one_for_none() {
+    let mints = Mints::default();
+    let (keeper, token) = keeper_with_token(&mints).await;
+    let copies = || keeper.0.copies.0.iter().map(|slot| slot.lock().clone());
+
+    assert!(copies().all(|copy| copy.is_some_and(|copy| copy.is(&token))));
+    keeper.invalidate(&token);
+
+    assert!(copies().all(|copy| copy.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_good_token_comes_without_a_runtime_too() {
     let mints = Mints::default();
     let (keeper, token) = keeper_with_token(&mints).await;
