@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Response;
+use tokio::time::Instant;
 
 use crate::wire::ErrorBody;
 use crate::{Token, hooks};
@@ -71,7 +72,7 @@ pub(crate) struct Words {
 
 impl Words {
     /// Reads as much of an error's body as can matter: it may be endless, or never come.
-    pub(crate) async fn read(mut response: Response, token: &Token) -> Self {
+    pub(crate) async fn read(mut response: Response, token: &Token, deadline: Instant) -> Self {
         const MAX_BYTES: usize = 64 * 1024;
         const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -87,7 +88,8 @@ impl Words {
             }
         };
         // What has come until then is what there is to tell.
-        let _ = tokio::time::timeout(PATIENCE, reading).await;
+        let patience = deadline.saturating_duration_since(Instant::now()).min(PATIENCE);
+        let _ = tokio::time::timeout(patience, reading).await;
 
         let kind = BodyKind::of(&body);
         let (code, message) = match kind {

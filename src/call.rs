@@ -49,6 +49,7 @@ pub(crate) struct Call<'a> {
     pub(crate) token: &'a Token,
     pub(crate) settings: &'a Settings,
     pub(crate) started: Instant,
+    pub(crate) deadline: tokio::time::Instant,
     pub(crate) tries: AtomicU32,
 }
 
@@ -200,7 +201,7 @@ impl Call<'_> {
         let retry_after = retry::retry_after(response.headers(), SystemTime::now());
         let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let redirect = redirect(location.and_then(|to| self.address.join(to).ok()), self.token);
-        let Words { kind, code, message } = Words::read(response, self.token).await;
+        let Words { kind, code, message } = Words::read(response, self.token, self.deadline).await;
         let (variant, summary): (Variant, Cow<'static, str>) = match status.as_u16() {
             300..=399 => (Error::Redirect, redirect.into()),
             400 => {

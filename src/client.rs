@@ -193,12 +193,14 @@ impl Client {
     }
 
     pub(crate) fn start(&self, operation: &'static Operation) -> Call<'_> {
+        let started = Instant::now();
         Call {
             operation,
             address: &self.0.address,
             token: &self.0.token,
             settings: &self.0.settings,
-            started: Instant::now(),
+            started,
+            deadline: retry::deadline(started, self.0.settings.timeout),
             tries: AtomicU32::new(0),
         }
     }
@@ -216,26 +218,28 @@ impl Client {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::NoRuntime);
         }
-        let settings = &self.0.settings;
-        let deadline = tokio::time::Instant::now().checked_add(settings.timeout);
-        let once = || async {
-            let earlier = call.tries.fetch_add(1, Ordering::Relaxed);
-            let tried = async {
-                let sent_at = Moment::now();
-                match attempt().await {
-                    Ok(value) => Ok((sent_at, value.into_inner())),
-                    Err(raw) => Err(call.error(raw).await),
-                }
+        let mut waits = retry::waits(self.0.settings.max_retries);
+        loop {
+            let is_first = call.tries.fetch_add(1, Ordering::Relaxed) == 0;
+            let sent_at = Moment::now();
+            // What reqwest was told bounds one try, so it bounds the first: one timer less. What is
+            // not on the way to a good answer is boxed: what a future holds, it copies.
+            let tried = match is_first {
+                true => attempt().await,
+                false => match timeout_at(call.deadline, Box::pin(attempt())).await {
+                    Ok(tried) => tried,
+                    Err(_) => return Err(call.timed_out()),
+                },
             };
-            match deadline {
-                // What reqwest was told bounds one try, so it bounds the first: one timer less.
-                Some(deadline) if earlier > 0 => {
-                    timeout_at(deadline, tried).await.unwrap_or_else(|_| Err(call.timed_out()))
-                }
-                _ => tried.await,
-            }
-        };
-        retry::retry(once, settings.max_retries, deadline).await
+            let error = match tried {
+                Ok(value) => return Ok((sent_at, value.into_inner())),
+                Err(raw) => Box::pin(call.error(raw)).await,
+            };
+            let Some(wait) = retry::wait(&error, &mut waits, call.deadline) else {
+                return Err(error);
+            };
+            Box::pin(tokio::time::sleep(wait)).await;
+        }
     }
 }
 

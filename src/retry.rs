@@ -2,43 +2,46 @@
 
 use std::time::{Duration, SystemTime};
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 use crate::Error;
 
-/// Tries, and tries again while the failure is of a passing kind, the number of tries is not used
-/// up, and the wait before the next one ends before the deadline does.
-///
-/// The wait is what the server asked for, or else 250 ms, doubling, with a jitter of up to as much
-/// again, so that the clients of a restarted server don't come back all at once.
-pub(crate) async fn retry<T, F>(
-    attempt: impl FnMut() -> F,
-    max_retries: u32,
-    deadline: Option<Instant>,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let backoff = ExponentialBuilder::new()
+/// When a call that starts now has had its time.
+pub(crate) fn deadline(started: std::time::Instant, timeout: Duration) -> Instant {
+    const AN_AGE: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let end = started.checked_add(timeout.min(AN_AGE));
+    end.unwrap_or(started).into()
+}
+
+/// The waits between tries, unless the server asks for others: 250 ms, doubling, with a jitter of
+/// up to as much again, so that the clients of a restarted server don't come back all at once.
+pub(crate) fn waits(max_retries: u32) -> ExponentialBackoff {
+    ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(10))
         .with_jitter()
-        .with_max_times(usize::try_from(max_retries).unwrap_or(usize::MAX));
-    attempt
-        .retry(backoff)
-        .when(Error::is_retryable)
-        .adjust(|error, wait| {
-            let wait = error.retry_after().unwrap_or(wait?);
-            let end = Instant::now().checked_add(wait)?;
-            deadline.is_none_or(|deadline| end < deadline).then_some(wait)
-        })
-        .notify(|error, wait| {
-            let status = error.status().map(|status| status.as_u16());
-            tracing::debug!(status, ?wait, "trying again");
-        })
-        .await
+        .with_max_times(usize::try_from(max_retries).unwrap_or(usize::MAX))
+        .build()
+}
+
+/// How long to wait before the next try. There is none after a failure that does not pass, when the
+/// number of tries is used up, and when the wait would not end before the deadline.
+pub(crate) fn wait(
+    error: &Error,
+    waits: &mut ExponentialBackoff,
+    deadline: Instant,
+) -> Option<Duration> {
+    if !error.is_retryable() {
+        return None;
+    }
+    let wait = waits.next()?;
+    let wait = error.retry_after().unwrap_or(wait);
+    let fits = Instant::now().checked_add(wait)? < deadline;
+    let status = error.status().map(|status| status.as_u16());
+    tracing::debug!(status, ?wait, fits, "a failure of a passing kind");
+    fits.then_some(wait)
 }
 
 /// `Retry-After`: seconds, or a date that the wait ends at. Nonsense is no wait.

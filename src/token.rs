@@ -42,14 +42,15 @@ impl Token {
 
     /// What is wrong comes back in words that go with "the token".
     pub(crate) fn new(text: Zeroizing<String>) -> Result<Self, &'static str> {
+        if !text.is_empty() && text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+            return Ok(Self(Arc::new(text)));
+        }
         Err(if text.is_empty() {
             "it is empty"
         } else if text.trim_ascii() != text.as_str() {
             "it begins or ends with white space: trim it"
-        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            "it has a character that is not visible ASCII, which no Plex token has"
         } else {
-            return Ok(Self(Arc::new(text)));
+            "it has a character that is not visible ASCII, which no Plex token has"
         })
     }
 }
