@@ -4,6 +4,7 @@
 #[path = "../../build.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 mod build;
+mod build_cost;
 mod ci;
 mod codegen;
 mod compare;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what a user's cold release build costs, against reqwest by hand
+    BuildCost,
     /// Run every check that a change has to pass, up to the first that fails
     Ci,
 }
@@ -90,6 +93,7 @@ fn run(command: Command, root: &Path) -> Outcome {
         Command::Fragment { file } => fragment::check(root, file.as_deref()),
         Command::Codegen { check: false } => codegen::write(root),
         Command::Codegen { check: true } => codegen::check(root),
+        Command::BuildCost => build_cost::run(root),
         Command::Ci => ci::run(root),
     }
 }
