@@ -21,6 +21,9 @@ use crate::support::tls::Authority;
 use crate::support::{self, Server};
 pub use table::table;
 
+/// How many cases run at once: most of them wait most of the time.
+const WORKERS: usize = 16;
+
 /// How long a call may last beyond its limit: the machine may be busy.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -460,10 +463,9 @@ pub fn run(
         cases.test = fault.test;
         (fault.cases)(&mut cases);
     }
-    // Most cases wait most of the time.
     let plays = Mutex::new(cases.plays.into_iter());
     std::thread::scope(|scope| {
-        for _ in 0..64 {
+        for _ in 0..WORKERS {
             scope.spawn(|| {
                 loop {
                     let next = plays.lock().unwrap().next();
