@@ -142,7 +142,8 @@ impl ClientBuilder {
     ///
     /// What this crate promises can't be undone here: redirects, `reqwest`'s retries, verbose
     /// connections, decompression and HTTP/2 are turned off after `configure` has run, and the two
-    /// time-outs are set. Proxies come from here alone, not from the environment.
+    /// time-outs are set. A cookie store is refused. Proxies come from here alone, not from the
+    /// environment.
     ///
     /// `plex.direct` names need no DNS: the crate reads the address that they hold, because many
     /// routers refuse to resolve them. A `dns_resolver` that is set here takes that over; `resolve`
@@ -190,13 +191,21 @@ impl ClientBuilder {
         }
         address::check_scheme(&address, self.settings.allow_insecure_http)?;
 
-        // Before the closure: it would erase a proxy and a resolver that are set there.
-        let http = reqwest::Client::builder().no_proxy().dns_resolver(Resolver);
+        let setup = |error: reqwest::Error| Error::HttpSetup(error.without_url().into());
+        // Before the closure: it would erase a resolver that is set there.
+        let http = reqwest::Client::builder().dns_resolver(Resolver);
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
         // After it: what would send the token elsewhere, log it, or lift a limit.
         let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
+        if has_cookie_store(&http) {
+            return Err(Error::invalid(
+                "configure_http",
+                "a cookie store would mix up the identities that share the connections",
+            ));
+        }
         let http = http
+            .proxy(no_proxy().map_err(setup)?)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connection_verbose(false)
@@ -208,7 +217,7 @@ impl ClientBuilder {
             .connect_timeout(self.settings.connect_timeout)
             .timeout(self.settings.timeout)
             .build()
-            .map_err(|error| Error::HttpSetup(error.without_url().into()))?;
+            .map_err(setup)?;
         Client::new(address, http, self.headers, token, self.settings)
     }
 
@@ -229,6 +238,19 @@ impl ClientBuilder {
     fn keep(&mut self, error: Error) {
         self.first_error.get_or_insert(error);
     }
+}
+
+/// A proxy that nothing is sent to. Where one is named, `reqwest` takes none from the environment,
+/// whatever builder the closure returned; `ClientBuilder::no_proxy` would erase the closure's own.
+fn no_proxy() -> reqwest::Result<reqwest::Proxy> {
+    let everything = reqwest::NoProxy::from_string("*,0.0.0.0/0,::/0");
+    Ok(reqwest::Proxy::all("http://0.0.0.0")?.no_proxy(everything))
+}
+
+/// A cookie store can be taken out only where `reqwest` has its feature `cookies`, which this crate
+/// does not switch on but another one may; that there is one shows in `Debug` alone.
+fn has_cookie_store(http: &reqwest::ClientBuilder) -> bool {
+    format!("{http:?}").starts_with("ClientBuilder { cookie_store: true")
 }
 
 impl fmt::Debug for ClientBuilder {
