@@ -1,0 +1,254 @@
+//! What the closure of `configure_http` can't undo, with all of `reqwest`'s features on that another
+//! crate in a user's tree may switch on.
+
+mod support;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plex_auth::{Client, Error, reqwest};
+use reqwest::header::{HeaderMap, HeaderValue};
+use support::tls::Authority;
+use support::{Server, Step, TOKEN, good, json, leak, respond};
+
+#[track_caller]
+fn configured(
+    server: &Server,
+    configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+) -> Client {
+    server.builder().configure_http(configure).build().unwrap()
+}
+
+#[tokio::test]
+async fn redirects_stay_off() {
+    let trap = Server::start(|request| good(request, "stolen"));
+    let to = trap.url();
+    let server = Server::start(move |_| respond(307, &[("Location", &to)], ""));
+    let follow = |attempt: reqwest::redirect::Attempt<'_>| attempt.follow();
+    let follow = reqwest::redirect::Policy::custom(follow);
+    for policy in [reqwest::redirect::Policy::limited(10), follow] {
+        let client = configured(&server, |http| http.redirect(policy));
+        let error = client.transient_token().await.unwrap_err();
+        assert!(matches!(error, Error::Redirect(_)), "{error}");
+    }
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn connections_stay_silent() {
+    let (subscriber, text) = leak::recorder();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start(|request| good(request, "a-token-to-be-seen-nowhere"));
+    let client = configured(&server, |http| http.connection_verbose(true));
+    client.transient_token().await.unwrap();
+    drop(guard);
+    let text = text.lock().unwrap();
+    assert!(text.contains("starting new connection"), "reqwest's log was not recorded");
+    let search = leak::Search::new(&[TOKEN, "a-token-to-be-seen-nowhere"]);
+    assert!(!search.finds_in(&text), "a token is in the log");
+}
+
+/// What `connections_stay_silent` looks for would be found: reqwest does log the token.
+#[tokio::test]
+async fn a_verbose_connection_would_be_seen() {
+    let (subscriber, text) = leak::recorder();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start(|_| json("{}"));
+    let http = reqwest::Client::builder().no_proxy().connection_verbose(true);
+    let http = http.tls_certs_only([]).build().unwrap();
+    http.get(server.url()).header("X-Plex-Token", TOKEN).send().await.unwrap();
+    drop(guard);
+    assert!(leak::Search::new(&[TOKEN]).finds_in(&text.lock().unwrap()));
+}
+
+#[tokio::test]
+async fn decompression_stays_off() {
+    let server = Server::start(|_| respond(200, &[("Content-Encoding", "gzip")], "\x1f\u{8b}"));
+    let client = configured(&server, |http| http.gzip(true).brotli(true).zstd(true).deflate(true));
+    let error = client.transient_token().await.unwrap_err();
+    assert!(error.to_string().contains("compressed data, which was not asked for"), "{error}");
+    assert_eq!(server.request().header("accept-encoding"), None);
+}
+
+#[tokio::test]
+async fn http_2_stays_off() {
+    let server = Server::start(|request| good(request, "fresh"));
+    let client = configured(&server, |http| http.http2_prior_knowledge());
+    client.transient_token().await.unwrap();
+    assert!(server.request().head.contains(" HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn http_2_is_not_offered_to_a_tls_server() {
+    let authority = Authority::new();
+    let mut config = Arc::unwrap_or_clone(authority.server("127.0.0.1"));
+    config.alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+    let server = Server::start_tls(config.into(), |request| good(request, "fresh"));
+    let root = authority.root();
+    let client = configured(&server, |http| http.http2_prior_knowledge().tls_certs_only([root]));
+    client.transient_token().await.unwrap();
+    assert!(server.request().head.contains(" HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_cookie_store_is_refused() {
+    let server = Server::stopped(|_| Step::Close);
+    let jar = Arc::new(reqwest::cookie::Jar::default());
+    let stores: [fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder; 2] =
+        [|http| http.cookie_store(true), |http| http.gzip(true).cookie_store(true)];
+    for store in stores {
+        let error = server.builder().configure_http(store).build().unwrap_err();
+        assert!(matches!(error, Error::Invalid { what: "configure_http", .. }), "{error}");
+    }
+    let error = server.builder().configure_http(|http| http.cookie_provider(jar)).build();
+    assert!(matches!(error, Err(Error::Invalid { what: "configure_http", .. })));
+    // What only looks like one is none.
+    let mut headers = HeaderMap::new();
+    headers.insert("x", HeaderValue::from_static("ClientBuilder { cookie_store: true"));
+    configured(&server, |http| http.default_headers(headers));
+}
+
+#[tokio::test]
+async fn a_cookie_is_never_sent_back() {
+    let server = Server::start(|request| {
+        let body = good(request, "fresh");
+        let cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n";
+        [cookie, &body[b"HTTP/1.1 200 Told\r\n".len()..]].concat()
+    });
+    let client = server.client();
+    client.transient_token().await.unwrap();
+    client.transient_token().await.unwrap();
+    assert!(server.requests().iter().all(|request| request.header("cookie").is_none()));
+}
+
+#[tokio::test]
+async fn the_retries_of_reqwest_stay_off() {
+    let server = Server::start(|_| respond(503, &[("Retry-After", "0")], ""));
+    let client = configured(&server, |http| {
+        let policy = reqwest::retry::for_host("127.0.0.1").no_budget();
+        http.retry(policy.max_retries_per_request(5).classify_fn(|attempt| attempt.retryable()))
+    });
+    let error = client.transient_token().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn the_time_outs_stay() {
+    let server = Server::start(|_| Step::Silence);
+    let hour = Duration::from_secs(3_600);
+    let builder = server.builder().timeout(Duration::from_millis(300));
+    let builder = builder.configure_http(move |http| {
+        http.timeout(hour).read_timeout(hour).connect_timeout(hour).pool_idle_timeout(hour)
+    });
+    let client = builder.build().unwrap();
+    let error = client.transient_token().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert!(error.to_string().contains("300ms"), "{error}");
+}
+
+/// A handshake that goes nowhere shows which limit is in force.
+#[tokio::test]
+async fn the_connect_time_out_stays() {
+    let server = Server::raw(|_| Step::Silence);
+    let builder = support::builder(server.url().replace("http:", "https:"));
+    let builder = builder.connect_timeout(Duration::from_millis(300));
+    let builder = builder.configure_http(|http| http.connect_timeout(Duration::from_secs(3_600)));
+    let error = builder.build().unwrap().transient_token().await.unwrap_err();
+    assert!(error.to_string().contains("300ms (`connect_timeout`)"), "{error}");
+}
+
+#[tokio::test]
+async fn default_headers_cannot_replace_the_crates_own() {
+    let server = Server::start(|request| good(request, "fresh"));
+    let names = ["x-plex-token", "x-plex-client-identifier", "accept", "user-agent"];
+    let mut headers = HeaderMap::new();
+    for name in names {
+        headers.insert(name, HeaderValue::from_static("other"));
+    }
+    headers.insert("x-added", HeaderValue::from_static("1"));
+    let client = configured(&server, |http| http.default_headers(headers).user_agent("other"));
+    client.transient_token().await.unwrap();
+    let request = server.request();
+    assert!(names.iter().all(|name| request.header(name).is_some_and(|value| value != "other")));
+    // This is what the closure may do.
+    assert_eq!(request.header("x-added"), Some("1"));
+}
+
+#[tokio::test]
+async fn the_body_limit_stays() {
+    let server = Server::start(|_| json([b' '; 600]));
+    let builder = server.builder().max_response_bytes(512);
+    let builder = builder.configure_http(|_| reqwest::Client::builder().tls_certs_only([]));
+    let error = builder.build().unwrap().transient_token().await.unwrap_err();
+    assert!(matches!(error, Error::BodyTooLarge(_)), "{error}");
+}
+
+const BY_PROXY: &str = r#"{"MediaContainer":{"token":"by-proxy"}}"#;
+
+#[tokio::test]
+async fn a_proxy_of_the_closure_is_used() {
+    let proxy = Server::start(|_| json(BY_PROXY));
+    let url = proxy.url();
+    let builder = support::builder("http://192.168.255.254:32400");
+    let named = builder.configure_http(move |http| http.proxy(reqwest::Proxy::all(url).unwrap()));
+    let token = named.build().unwrap().transient_token().await.unwrap();
+    assert_eq!(token.token().expose_secret(), "by-proxy");
+    assert!(proxy.request().target().starts_with("http://192.168.255.254:32400/security/token?"));
+}
+
+/// Variables can be set for another process only: the test runs itself again.
+#[test]
+fn no_proxy_is_taken_from_the_environment() {
+    const ROLE: &str = "PLEX_AUTH_TEST_CHILD";
+    if std::env::var_os(ROLE).is_some() {
+        return in_an_environment_with_proxies();
+    }
+    let trap = Server::start(|request| good(request, "stolen"));
+    let url = trap.url();
+    for proxy in [url.clone(), url.replace("http:", "socks5h:"), trap.address().to_string()] {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "no_proxy_is_taken_from_the_environment"]).env(ROLE, "1");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            child.env(name, &proxy).env(name.to_lowercase(), &proxy);
+        }
+        // reqwest distrusts `HTTP_PROXY` where this is set, as in a CGI script.
+        child.env_remove("REQUEST_METHOD").env_remove("NO_PROXY").env_remove("no_proxy");
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    // The child shows by a plain reqwest that the variables would have worked.
+    assert!(trap.requests().iter().all(|request| request.header("x-plex-token").is_none()));
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn in_an_environment_with_proxies() {
+    let plain = Server::start(|request| good(request, "fresh"));
+    let authority = Authority::new();
+    let tls = Server::start_tls(authority.server("127.0.0.1"), |request| good(request, "fresh"));
+    for server in [&plain, &tls] {
+        let (kept, new) = (authority.root(), authority.root());
+        let clients = [
+            configured(server, move |http| http.tls_certs_only([kept])),
+            // A closure that begins anew brings reqwest's own defaults back.
+            configured(server, move |_| reqwest::Client::builder().tls_certs_only([new])),
+        ];
+        for client in clients {
+            let token = client.transient_token().await.unwrap();
+            assert_eq!(token.token().expose_secret(), "fresh");
+        }
+        assert_eq!(server.count(), 2);
+    }
+    let own = Server::start(|_| json(BY_PROXY));
+    let url = own.url();
+    let client = configured(&plain, move |http| http.proxy(reqwest::Proxy::all(url).unwrap()));
+    let token = client.transient_token().await.unwrap();
+    assert_eq!(token.token().expose_secret(), "by-proxy");
+    assert_eq!(plain.count(), 2);
+
+    let unaware = reqwest::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(1));
+    let unaware = unaware.build().unwrap();
+    let answer = unaware.get(plain.url()).send().await;
+    assert!(plain.count() == 2, "the variables had no effect on reqwest: {answer:?}");
+}
