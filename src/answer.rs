@@ -98,6 +98,11 @@ impl Words {
             _ => Default::default(),
         };
         let message = message.map(|text| shown(&text, token)).filter(|text| !text.is_empty());
+        // A number can be a token, too.
+        let code = code.filter(|code| {
+            let code = code.to_string();
+            shown(&code, token) == code
+        });
         Self { kind: Some(kind), code, message }
     }
 }
@@ -143,8 +148,8 @@ pub(crate) fn shown(text: &str, token: &Token) -> String {
     shown
 }
 
-/// Which bytes to hide: each piece of the caller's token of 8 bytes, and each run of 16 or more
-/// characters that tokens are made of with a digit in it.
+/// Which bytes to hide: each piece of the caller's token of 8 bytes, in any case, and each run of
+/// 16 or more characters that tokens are made of with a digit in it.
 fn masked(text: &[u8], token: &[u8]) -> Vec<bool> {
     const PIECE: usize = 8;
     const RUN: usize = 16;
@@ -154,9 +159,11 @@ fn masked(text: &[u8], token: &[u8]) -> Vec<bool> {
         masked.iter_mut().skip(from).take(length).for_each(|hidden| *hidden = true);
     };
 
+    // Whatever the case: in a host, capitals have become small letters.
+    let (small, token) = (text.to_ascii_lowercase(), token.to_ascii_lowercase());
     let piece = token.len().clamp(1, PIECE);
     let pieces: HashSet<&[u8]> = token.windows(piece).collect();
-    for (at, window) in text.windows(piece).enumerate() {
+    for (at, window) in small.windows(piece).enumerate() {
         if pieces.contains(window) {
             hide(at, piece);
         }
