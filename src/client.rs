@@ -22,7 +22,8 @@ use crate::{ClientBuilder, Device, Error, Source, Token, TransientToken, headers
 /// A client of one Plex Media Server, with one token.
 ///
 /// Cheap to clone; clones share connections and settings. Every call ends within its time-out with
-/// an answer or an [`Error`].
+/// an answer or an [`Error`]. Calls need a tokio runtime with IO and time enabled: without one they
+/// are an error, in one without these tokio panics.
 #[derive(Clone)]
 pub struct Client(pub(crate) Arc<Shared>);
 

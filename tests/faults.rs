@@ -93,3 +93,90 @@ fn every_fault_has_its_test() {
     let faults: Vec<_> = matrix::table().iter().map(|fault| fault.test).collect();
     assert_eq!(faults, TESTS);
 }
+
+/// `UPDATE_DOCS=1 cargo test --test faults the_table` writes it anew.
+#[test]
+fn the_table_in_the_docs_is_this_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+    let made = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    // Git may have changed the line ends.
+    let read = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+    assert!(read == made, "docs/faults.md is stale: run the test with UPDATE_DOCS=1");
+}
+
+fn document() -> String {
+    let mut text = "# What each fault comes to\n\n\
+        Made by `tests/faults.rs` from the matrix itself (`tests/matrix/`); don't edit it.\n\n\
+        Each fault is tried with each of the three methods, over `http` and, where it matters, \
+        `https`. For each call it is checked that it ends within its time, with the error named \
+        here, a text that says where and what to do, and the number of tries; that each request \
+        carried the token where it belongs and nowhere else; and that no task outlives the client. \
+        `tests/leaks.rs` searches all that these calls show for tokens, `tests/memory.rs` measures \
+        the memory they take. All names are tests of `tests/faults.rs`.\n"
+        .to_owned();
+    let mut area = "";
+    for fault in matrix::table() {
+        if area != fault.area {
+            area = fault.area;
+            text +=
+                &format!("\n## {area}\n\n| fault | what the caller gets | test |\n|---|---|---|\n");
+        }
+        text += &format!("| {} | {} | `{}` |\n", fault.fault, fault.gets, fault.test);
+    }
+    text += "\n## Beside the matrix\n\n| fault | what the caller gets | test |\n|---|---|---|\n";
+    for (fault, gets, test) in BESIDE {
+        text += &format!("| {fault} | {gets} | `{test}` |\n");
+    }
+    text
+}
+
+/// What can't be a row, because it needs a process or a runtime of its own.
+const BESIDE: &[(&str, &str, &str)] = &[
+    (
+        "a call outside a tokio runtime",
+        "`NoRuntime`",
+        "caller.rs: a_call_outside_a_runtime_is_an_error",
+    ),
+    (
+        "clones in several threads and runtimes",
+        "each the answer",
+        "caller.rs: clones_work_in_several_threads_and_runtimes",
+    ),
+    (
+        "one of the runtimes shut down between calls",
+        "the answer",
+        "caller.rs: a_clone_works_after_its_siblings_runtime_was_shut_down",
+    ),
+    (
+        "one of the runtimes shut down in the middle of a call",
+        "the others' answers",
+        "caller.rs: a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other",
+    ),
+    (
+        "a dropped call",
+        "its connection is closed",
+        "caller.rs: a_call_that_was_dropped_closes_its_connection",
+    ),
+    ("10,000 calls at once", "each the answer", "crowd.rs: each_of_10_000_calls_at_once_ends"),
+    ("any bytes, any answer, any setting", "a value or an error, no panic", "no_panic.rs, fuzz.rs"),
+    ("what a closure tries to undo", "nothing is undone", "closure.rs"),
+];
+
+/// A test's name in a document is worth something while there is such a test.
+#[test]
+fn each_test_that_the_documents_name_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).unwrap() + &document();
+    let mut named = 0;
+    for span in text.split('`').skip(1).step_by(2) {
+        let Some((file, test)) = span.split_once(".rs: ") else { continue };
+        let source = std::fs::read_to_string(root.join(format!("tests/{file}.rs"))).unwrap();
+        let listed = file == "faults" && TESTS.contains(&test);
+        assert!(listed || source.contains(&format!("fn {test}(")), "no test {span}");
+        named += 1;
+    }
+    assert!(named > 10);
+}

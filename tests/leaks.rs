@@ -178,6 +178,33 @@ fn no_refused_setting_is_repeated() {
     }
 }
 
+/// A URL's host is in small letters, which is still the token.
+#[tokio::test]
+async fn a_token_in_a_redirects_host_is_masked() {
+    let token = "QwErTyUiOpAsDfGhJkLz";
+    let server = support::Server::start(move |_| {
+        support::respond(302, &[("Location", &format!("https://a.{token}.example/"))], "")
+    });
+    let client = server.builder().token(token).build().unwrap();
+    let error = client.transient_token().await.unwrap_err();
+    let search = Search::new(&[token]);
+    assert_hidden(&search, "a redirect", &format!("{error} {error:?}"));
+    assert!(error.to_string().contains("https://a.[masked].example"), "{error}");
+}
+
+#[tokio::test]
+async fn a_code_that_is_the_token_is_not_shown() {
+    let token = "4071593286";
+    let server = support::Server::start(move |_| {
+        support::respond(401, &[], format!(r#"{{"errors":[{{"code":{token}}}]}}"#))
+    });
+    let client = server.builder().token(token).build().unwrap();
+    let error = client.transient_token().await.unwrap_err();
+    let search = Search::new(&[token]);
+    assert_hidden(&search, "a code", &format!("{error} {error:?}"));
+    assert_eq!(error.failure().unwrap().code(), None);
+}
+
 /// What an example prints is what people paste into an issue.
 #[test]
 fn the_quickstart_shows_no_token() {

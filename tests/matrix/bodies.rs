@@ -327,9 +327,10 @@ pub(super) fn echoes(cases: &mut Cases) {
         (500, &["UnexpectedStatus"]),
         (503, &["Unavailable"]),
     ] {
-        for at in ["whole", "in pieces", "among others", "around the cut", "in a URL", "many"] {
-            let says = if status == 200 { "" } else { "[masked]" };
-            let expected = one_of(kinds).says(says).tries(1);
+        for at in
+            ["whole", "small", "in pieces", "among others", "around the cut", "in a URL", "many"]
+        {
+            let expected = one_of(kinds).says("[masked]").tries(1);
             cases.answer(at, Http, plain, expected, move |case, _| {
                 let message = words(case, at);
                 respond(status, &[], value!({"errors": [{"message": message}]}).to_string())
@@ -366,6 +367,7 @@ pub(super) fn echoes(cases: &mut Cases) {
 fn words(case: &Case, at: &str) -> String {
     let [caller, _, shown] = case.secrets.all();
     match at {
+        "small" => caller.to_ascii_lowercase(),
         "in pieces" => {
             let pieces: Vec<_> = caller.as_bytes().chunks(8).map(String::from_utf8_lossy).collect();
             format!("it is {}", pieces.join(" - "))

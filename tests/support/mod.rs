@@ -13,6 +13,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod any;
 pub mod leak;
 pub mod tls;
 
