@@ -74,7 +74,7 @@ async fn decompression_stays_off() {
 #[tokio::test]
 async fn http_2_stays_off() {
     let server = Server::start(|request| good(request, "fresh"));
-    let client = configured(&server, |http| http.http2_prior_knowledge());
+    let client = configured(&server, reqwest::ClientBuilder::http2_prior_knowledge);
     client.transient_token().await.unwrap();
     assert!(server.request().head.contains(" HTTP/1.1\r\n"));
 }
@@ -127,7 +127,12 @@ async fn the_retries_of_reqwest_stay_off() {
     let server = Server::start(|_| respond(503, &[("Retry-After", "0")], ""));
     let client = configured(&server, |http| {
         let policy = reqwest::retry::for_host("127.0.0.1").no_budget();
-        http.retry(policy.max_retries_per_request(5).classify_fn(|attempt| attempt.retryable()))
+        http.retry(policy.max_retries_per_request(5).classify_fn(
+            |attempt| match attempt.status() {
+                Some(_) => attempt.retryable(),
+                None => attempt.success(),
+            },
+        ))
     });
     let error = client.transient_token().await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error}");

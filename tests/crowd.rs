@@ -1,5 +1,7 @@
 //! 10,000 calls at once, in a process of their own; their server in another.
 
+#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
+
 mod support;
 
 use std::io::{BufRead as _, BufReader};

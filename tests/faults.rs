@@ -1,5 +1,7 @@
 //! Each fault of the matrix, against a hostile server on real sockets.
 
+#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
+
 mod matrix;
 mod support;
 

@@ -2,6 +2,8 @@
 //!
 //! `PLEX_AUTH_FUZZ_SECONDS=600 cargo test --test fuzz -- --ignored --nocapture`; the default is 60.
 
+#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! How much memory the matrix takes: in a process of its own, because tests share one.
 
+#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
+
 mod matrix;
 mod support;
 

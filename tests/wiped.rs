@@ -5,8 +5,8 @@
 #![allow(unsafe_code, reason = "an allocator can't be written without; nothing else here is")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 
 use plex_auth::Token;
 use plex_auth::wire::WireToken;
@@ -65,14 +65,14 @@ fn secret() -> String {
 
 #[test]
 fn a_dropped_string_would_be_seen() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let text = secret();
     assert_eq!(freed_with_it(|| drop(text)), 1);
 }
 
 #[test]
 fn a_dropped_token_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // From a `String`, whose buffer it takes over, and from a `&str`.
     let token = Token::try_from(secret()).unwrap();
     assert_eq!(freed_with_it(|| drop(token)), 0);
@@ -84,7 +84,7 @@ fn a_dropped_token_leaves_nothing() {
 
 #[test]
 fn the_last_clone_of_a_token_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let token = Token::try_from(secret()).unwrap();
     let clone = token.clone();
     drop(token);
@@ -94,14 +94,14 @@ fn the_last_clone_of_a_token_leaves_nothing() {
 
 #[test]
 fn a_refused_token_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let wrong = secret() + "\n";
     assert_eq!(freed_with_it(|| drop(Token::try_from(wrong).unwrap_err())), 0);
 }
 
 #[test]
 fn a_token_from_a_body_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let json = format!("\"{}\"", secret());
     let token: WireToken = serde_json::from_str(&json).unwrap();
     assert_eq!(freed_with_it(|| drop(token)), 0);

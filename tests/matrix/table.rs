@@ -809,7 +809,11 @@ fn outage(cases: &mut Cases) {
         };
         let calls = (0..CALLS).map(|_| case.call(&caller.client));
         for result in futures_util::future::join_all(calls).await {
-            let tries = result.as_ref().err().and_then(|error| error.failure()).map(|f| f.tries);
+            let tries = result
+                .as_ref()
+                .err()
+                .and_then(|error| error.failure())
+                .map(plex_auth::Failure::tries);
             let expected = one_of(&["Ok", "Connection", "BodyCutShort", "Timeout"]);
             case.judge(&caller, "during", expected.tries(tries.unwrap_or(1)), &result);
         }

@@ -1,6 +1,6 @@
 //! Any answer that a server might send, for tests that throw all of them at a client.
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use plex_auth::{Error, Source};
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ pub fn call_with(answer: Vec<u8>) {
             vec![Step::Send(ANSWER.lock().unwrap().clone()), Step::Close].into()
         })
     });
-    let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     *ANSWER.lock().unwrap() = answer;
     let client = SERVER.client();
     let source = Source::server("243b47").unwrap();
