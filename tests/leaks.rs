@@ -204,7 +204,7 @@ async fn a_code_that_is_the_token_is_not_shown() {
     let error = client.transient_token().await.unwrap_err();
     let search = Search::new(&[token]);
     assert_hidden(&search, "a code", &format!("{error} {error:?}"));
-    assert_eq!(error.failure().unwrap().code(), None);
+    assert_eq!(error.failure().unwrap().code, None);
 }
 
 /// What an example prints is what people paste into an issue.

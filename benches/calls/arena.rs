@@ -164,7 +164,7 @@ impl Arena {
             let round: Result<Vec<_>> = thread::scope(|scope| {
                 let running: Vec<_> =
                     (0..threads).map(|_| scope.spawn(|| get(keeper.clone(), &start))).collect();
-                let ended = running.into_iter().map(|thread| thread.join());
+                let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
                 ended.map(|get| get.map_err(|_| "a thread panicked")?).collect()
             });
             taken.append(&mut round?);

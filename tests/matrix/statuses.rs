@@ -75,7 +75,7 @@ pub(super) fn all(cases: &mut Cases) {
                 let Err(error) = result else { continue };
                 let known = error.status().map(|status| status.as_u16());
                 case.check(known == Some(status), &label, "another status");
-                let found = error.failure().and_then(plex_auth::Failure::body_kind);
+                let found = error.failure().and_then(|failure| failure.body_kind);
                 let expected = if [204, 304].contains(&status) { BodyKind::Empty } else { kind };
                 case.check(found == Some(expected), &label, &format!("a body of {found:?}"));
                 let auth = [401, 403].contains(&status);

@@ -813,7 +813,7 @@ fn outage(cases: &mut Cases) {
                 .as_ref()
                 .err()
                 .and_then(|error| error.failure())
-                .map(plex_auth::Failure::tries);
+                .map(|failure| failure.tries);
             let expected = one_of(&["Ok", "Connection", "BodyCutShort", "Timeout"]);
             case.judge(&caller, "during", expected.tries(tries.unwrap_or(1)), &result);
         }
