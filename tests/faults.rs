@@ -163,6 +163,46 @@ const BESIDE: &[(&str, &str, &str)] = &[
         "caller.rs: a_call_that_was_dropped_closes_its_connection",
     ),
     ("10,000 calls at once", "each the answer", "crowd.rs: each_of_10_000_calls_at_once_ends"),
+    (
+        "a server that restarts between a mint and the token's use",
+        "the answer, with one new token",
+        "keeper.rs: run_survives_a_restart_between_mint_and_use",
+    ),
+    (
+        "a mint whose runtime ends",
+        "the token, by a mint on the runtime of a waiter",
+        "keeper.rs: a_mint_whose_runtime_ends_is_started_anew_on_that_of_a_waiter",
+    ),
+    (
+        "a relay, a dead, a silent, a lying and the right address of a device",
+        "the right one; no other is sent a token",
+        "connect.rs: the_right_one_of_five_is_found_in_two_seconds_and_no_other_gets_a_token",
+    ),
+    (
+        "a server that proves itself and is replaced by another",
+        "`Tls`; the token is not sent",
+        "connect.rs: a_server_that_is_replaced_after_its_proof_never_sees_the_token",
+    ),
+    (
+        "a certificate for another name, or from nobody, at a device's address",
+        "`NoConnection`, with `Tls` for it",
+        "connect.rs: a_certificate_for_another_name_or_from_nobody_is_no_proof",
+    ),
+    (
+        "a device list that names loopback ports",
+        "each is asked who it is, without a token",
+        "connect.rs: loopback_ports_in_a_list_are_asked_who_they_are_and_nothing_else",
+    ),
+    (
+        "a device list that names link-local addresses, or what the builder would refuse",
+        "skipped",
+        "connect.rs: what_the_builder_would_refuse_is_skipped",
+    ),
+    (
+        "a resolver that refuses `plex.direct`",
+        "the answer without DNS, or an error that names the likely cause",
+        "connect.rs: a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause",
+    ),
     ("any bytes, any answer, any setting", "a value or an error, no panic", "no_panic.rs, fuzz.rs"),
     ("what a closure tries to undo", "nothing is undone", "closure.rs"),
 ];

@@ -10,7 +10,7 @@ type Chore = fn(&Path) -> Outcome;
 
 /// Arguments of cargo. Each feature is seen alone, and without tests: those need crates that switch
 /// on more of the dependencies than a user gets.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 14] = [
     "fmt --all --check",
     "clippy --package plex-auth --no-default-features -- -D warnings",
     "clippy --package plex-auth --no-default-features --features rustls -- -D warnings",
@@ -21,7 +21,9 @@ const STEPS: [&str; 12] = [
     "clippy --package plex-auth --all-targets --no-default-features -- -D warnings",
     "test --package plex-auth --no-default-features",
     "test --workspace --all-features",
+    "test --package plex-auth --all-features --test fuzz -- --ignored",
     "doc --package plex-auth --no-deps --all-features",
+    "deny check licenses bans sources",
     "package --package plex-auth",
 ];
 
