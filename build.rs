@@ -16,10 +16,11 @@ const FRAGMENT: &str = "openapi/plex-auth.json";
 
 /// Schemas that stand for a type written by hand: secrets that don't print themselves, and values
 /// that come in several dresses.
-const BY_HAND: [(&str, &str); 6] = [
+const BY_HAND: [(&str, &str); 7] = [
     ("Token", "crate::wire::WireToken"),
     ("Flag", "crate::wire::Flag"),
     ("Port", "crate::wire::Port"),
+    ("Uri", "crate::wire::Uri"),
     ("Refresh", "u8"),
     ("Devices", "crate::wire::OneOrMany<crate::wire::Device>"),
     ("Connections", "crate::wire::OneOrMany<crate::wire::Connection>"),

@@ -166,15 +166,17 @@ impl Device {
         let client_identifier = device.client_identifier.ok_or(WireProblem::NoClientIdentifier)?;
         let access_token = device.access_token.ok_or(WireProblem::AccessToken("it is missing"))?;
         let access_token = access_token.into_token().map_err(WireProblem::AccessToken)?;
+        let usable = |(index, connection)| match Connection::from_wire(connection) {
+            Ok(connection) => Some(connection),
+            Err(problem) => {
+                tracing::warn!(index, problem, "skipped a connection of a device");
+                None
+            }
+        };
         let listed = device.connection.map(|listed| listed.0).unwrap_or_default();
         let mut connections = Vec::with_capacity(listed.len());
-        for (index, connection) in listed.into_iter().enumerate() {
-            match Connection::from_wire(connection) {
-                Ok(connection) => connections.push(connection),
-                Err(problem) => tracing::warn!(index, problem, "skipped a connection of a device"),
-            }
-        }
-        connections.sort_by_key(Connection::rank);
+        connections.extend(listed.into_iter().enumerate().filter_map(usable));
+        connections.sort_by_cached_key(Connection::rank);
         let (name, source) = (device.name, source.clone());
         Ok(Self { name, client_identifier, access_token, connections, source })
     }
@@ -183,7 +185,7 @@ impl Device {
 impl Connection {
     fn from_wire(connection: wire::Connection) -> Result<Self, &'static str> {
         let uri = connection.uri.ok_or("it has no uri")?;
-        let uri = Url::parse(&uri).map_err(|_| "its uri can't be parsed")?;
+        let uri = uri.0.map_err(|_| "its uri can't be parsed")?;
         if !matches!(uri.scheme(), "http" | "https") {
             return Err("its uri is neither http nor https");
         }
@@ -191,12 +193,12 @@ impl Connection {
             return Err("its uri has credentials, a query or a fragment");
         }
         let host = uri.host_str().ok_or("its uri has no host")?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let uri_port = uri.port_or_known_default().unwrap_or_default();
+        let bare = || host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = || uri.port_or_known_default().unwrap_or_default();
         Ok(Self {
             protocol: connection.protocol.unwrap_or_else(|| uri.scheme().to_owned()),
-            address: connection.address.unwrap_or_else(|| host.to_owned()),
-            port: connection.port.map_or(uri_port, |port| port.0),
+            address: connection.address.unwrap_or_else(bare),
+            port: connection.port.map_or_else(port, |port| port.0),
             local: connection.local.is_some_and(|flag| flag.0),
             relay: connection.relay.is_some_and(|flag| flag.0),
             uri,

@@ -391,7 +391,7 @@ mod mocks {
         verdict(Call::Mint, minting(|then| then.ok(&body))).await.unwrap();
 
         let connection = Connection {
-            uri: Some("http://10.0.2.1:32400".to_owned()),
+            uri: Some("http://10.0.2.1:32400".into()),
             port: Some(Port(32400)),
             local: Some(Flag(true)),
             ..Connection::default()

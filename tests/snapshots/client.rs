@@ -31,9 +31,8 @@ pub mod types {
         pub protocol: ::std::option::Option<::std::string::String>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub relay: ::std::option::Option<crate::wire::Flag>,
-        ///The URI to use. Its host is often a `plex.direct` name, for which the source has a certificate.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub uri: ::std::option::Option<::std::string::String>,
+        pub uri: ::std::option::Option<crate::wire::Uri>,
     }
     ///A source: a server, or a provider.
     #[derive(
