@@ -147,6 +147,22 @@ fn a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other() {
     });
 }
 
+/// Each try has its own clock in reqwest; the call has one of its own.
+#[tokio::test]
+async fn the_time_out_holds_for_all_tries_together() {
+    let server = Server::start(|request| match request.number {
+        0 => support::Steps::from(respond(503, &[("Retry-After", "3")], "")),
+        _ => Step::Silence.into(),
+    });
+    let client = server.builder().timeout(Duration::from_secs(4)).max_retries(2).build().unwrap();
+    let started = std::time::Instant::now();
+    let error = client.transient_token().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert_eq!(error.failure().map(Failure::tries), Some(2));
+    // With a clock for each try it would be 7 s.
+    assert!(started.elapsed() < Duration::from_millis(6_500), "{:?}", started.elapsed());
+}
+
 #[test]
 fn a_call_that_was_dropped_closes_its_connection() {
     let server = Server::start(|_| Step::Silence);

@@ -44,7 +44,10 @@ fn no_body_panics() {
                 Ok(())
             })
             .unwrap();
-        let whole = damaged.clone().prop_map(|body| support::respond(401, &[], body));
+        let status = prop::sample::select(vec![200, 401, 503]);
+        let body = prop_oneof![json().prop_map(String::into_bytes), damaged.clone()];
+        let whole = (status, body);
+        let whole = whole.prop_map(|(status, body)| support::respond(status, &[], body));
         runner
             .run(&whole, |answer| {
                 call_with(answer);

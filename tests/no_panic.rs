@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use plex_auth::{Client, Source, Token};
 use proptest::prelude::*;
-use support::Server;
-use support::any::{answer, call_with, run, survives};
+use support::any::{answer, call_with, json, run, survives};
+use support::{Server, respond};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -92,6 +92,11 @@ proptest! {
     #[test]
     fn no_answer_panics(answer in answer()) {
         call_with(answer);
+    }
+
+    #[test]
+    fn no_body_panics(body in json(), status in prop::sample::select(vec![200, 401, 503])) {
+        call_with(respond(status, &[], body));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn answer() -> impl Strategy<Value = Vec<u8>> {
         "<\\PC{0,80}>".prop_map(String::into_bytes),
         "<Response( (title|status|code)=\"[^\"<&]{0,20}\"){0,4}/>".prop_map(String::into_bytes),
     ];
-    let status = prop_oneof![Just(200), 100..1_000u16, any::<u16>()];
+    let status = prop_oneof![Just(200), Just(401), 100..1_000u16, any::<u16>()];
     let headers = prop::collection::vec(header, 0..5);
     (status, headers, body, any::<bool>()).prop_map(|(status, headers, body, framed)| {
         let mut head = format!("HTTP/1.1 {status} Any\r\n");
@@ -48,15 +48,24 @@ pub fn answer() -> impl Strategy<Value = Vec<u8>> {
 
 /// JSON that is nearly what is expected.
 pub fn json() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
+    prop_oneof![tree(), near()]
+}
+
+fn leaf() -> impl Strategy<Value = String> + Clone {
+    let uri = "(http|https|x)://[a-z0-9.:\\[\\]]{0,12}(/[a-z?#]{0,5})?";
+    prop_oneof![
         Just("null".to_owned()),
         any::<bool>().prop_map(|flag| flag.to_string()),
         any::<i64>().prop_map(|number| number.to_string()),
         any::<f64>().prop_map(|number| format!("{number:?}")),
         any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
-        "(http|https|x)://[a-z0-9.:\\[\\]]{0,12}(/[a-z?#]{0,5})?"
-            .prop_map(|uri| format!("{uri:?}")),
-    ];
+        uri.prop_map(|uri| format!("{uri:?}")),
+    ]
+    .boxed()
+}
+
+/// The right names in any order and at any depth.
+fn tree() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "MediaContainer",
         "token",
@@ -76,7 +85,7 @@ pub fn json() -> impl Strategy<Value = String> {
         "message",
         "x",
     ]);
-    let tree = leaf.prop_recursive(6, 40, 6, move |inner| {
+    let tree = leaf().prop_recursive(6, 40, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4)
                 .prop_map(|list| format!("[{}]", list.join(","))),
@@ -88,6 +97,54 @@ pub fn json() -> impl Strategy<Value = String> {
         ]
     });
     tree.prop_map(|inner| format!("{{\"MediaContainer\":{inner},\"errors\":[{inner}]}}"))
+}
+
+/// The right names in the right places: what stands there is right, mostly.
+fn near() -> impl Strategy<Value = String> {
+    fn text(pattern: &'static str) -> BoxedStrategy<String> {
+        let right = pattern.prop_map(|text| serde_json::to_string(&text).unwrap());
+        prop_oneof![9 => right, 1 => leaf()].boxed()
+    }
+    fn object(fields: Vec<(&'static str, BoxedStrategy<String>)>) -> BoxedStrategy<String> {
+        let fields: Vec<_> = fields
+            .into_iter()
+            .map(|(name, value)| {
+                let field = value.prop_map(move |value| format!("\"{name}\":{value}"));
+                prop::option::weighted(0.95, field)
+            })
+            .collect();
+        fields
+            .prop_map(|fields| {
+                format!("{{{}}}", fields.into_iter().flatten().collect::<Vec<_>>().join(","))
+            })
+            .boxed()
+    }
+    fn one_or_many(one: BoxedStrategy<String>) -> BoxedStrategy<String> {
+        let many = prop::collection::vec(one.clone(), 0..4);
+        prop_oneof![one, many.prop_map(|list| format!("[{}]", list.join(",")))].boxed()
+    }
+    let connection = object(vec![
+        (
+            "uri",
+            text(
+                "(http|https|ftp)://(\\PC|[a-z0-9.-]|\\[::1\\]){0,12}(:[0-9]{0,6})?(/[a-z?#@]{0,5})?",
+            ),
+        ),
+        ("protocol", text("https?")),
+        ("address", text("\\PC{0,9}")),
+        ("port", text("[0-9]{0,6}")),
+        ("local", text("0|1|true|no")),
+        ("relay", text("0|1|false")),
+    ]);
+    let device = object(vec![
+        ("name", text("\\PC{0,9}")),
+        ("clientIdentifier", text("243b47|[a-z]{0,4}")),
+        ("accessToken", text("[!-~]{1,20}")),
+        ("Connection", one_or_many(connection)),
+    ]);
+    let container = object(vec![("token", text("[!-~]{1,20}")), ("Device", one_or_many(device))]);
+    let error = object(vec![("code", leaf().boxed()), ("message", text("\\PC{0,400}"))]);
+    object(vec![("MediaContainer", container), ("errors", one_or_many(error))])
 }
 
 /// Both calls against a server that answers so.
