@@ -103,7 +103,7 @@ fn tree() -> impl Strategy<Value = String> {
 fn near() -> impl Strategy<Value = String> {
     fn text(pattern: &'static str) -> BoxedStrategy<String> {
         let right = pattern.prop_map(|text| serde_json::to_string(&text).unwrap());
-        prop_oneof![9 => right, 1 => leaf()].boxed()
+        prop_oneof![30 => right, 1 => leaf()].boxed()
     }
     fn object(fields: Vec<(&'static str, BoxedStrategy<String>)>) -> BoxedStrategy<String> {
         let fields: Vec<_> = fields
@@ -127,13 +127,13 @@ fn near() -> impl Strategy<Value = String> {
         (
             "uri",
             text(
-                "(http|https|ftp)://(\\PC|[a-z0-9.-]|\\[::1\\]){0,12}(:[0-9]{0,6})?(/[a-z?#@]{0,5})?",
+                "(https?|ftp)://([a-z0-9.-]{1,12}|\\PC{0,6}|\\[[0-9a-f:]{2,9}\\])(:[0-9]{1,6})?(/[a-z?#@]{0,5})?",
             ),
         ),
         ("protocol", text("https?")),
         ("address", text("\\PC{0,9}")),
-        ("port", text("[0-9]{0,6}")),
-        ("local", text("0|1|true|no")),
+        ("port", text("[0-9]{1,4}")),
+        ("local", text("0|1|true")),
         ("relay", text("0|1|false")),
     ]);
     let device = object(vec![
