@@ -158,7 +158,7 @@ async fn the_time_out_holds_for_all_tries_together() {
     let started = std::time::Instant::now();
     let error = client.transient_token().await.unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error}");
-    assert_eq!(error.failure().map(Failure::tries), Some(2));
+    assert_eq!(error.failure().map(|failure| failure.tries), Some(2));
     // With a clock for each try it would be 7 s.
     assert!(started.elapsed() < Duration::from_millis(6_500), "{:?}", started.elapsed());
 }
