@@ -1,5 +1,6 @@
 //! Each fault of the matrix, against a hostile server on real sockets.
 
+#![cfg(feature = "rustls")]
 #![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
 
 mod matrix;

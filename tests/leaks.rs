@@ -1,6 +1,7 @@
 //! No token where it could be read: not in what the crate's types show, not in errors, not in the
 //! log of any crate, whatever the fault.
 
+#![cfg(feature = "rustls")]
 #![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
 
 mod matrix;

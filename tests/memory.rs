@@ -1,5 +1,6 @@
 //! How much memory the matrix takes: in a process of its own, because tests share one.
 
+#![cfg(feature = "rustls")]
 #![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
 
 mod matrix;
