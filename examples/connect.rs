@@ -1,80 +1,105 @@
-//! From a source to a client that answers, past addresses that don't.
+//! From a source to a client of it, past addresses that don't work, and again after it restarted.
 //!
 //! `cargo run --example connect` starts servers of its own on 127.0.0.1: one that knows the source,
 //! and the addresses that it lists: a relay, a dead port, a silent one, another server and the
 //! right one. With `PLEX_URL`, `PLEX_TOKEN` and `PLEX_SOURCE` (`server://..`) it connects by way of
 //! a real server; `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-connect`. Tokens are never shown.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use httpmock::{Mock, MockServer};
-use plex_auth::{Client, Connection, Source, SourceKind, Token};
+use plex_auth::{Client, Connected, Source, SourceKind, Token};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match run(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough (`| head`).
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  because: {error}");
-                cause = error.source();
-            }
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run(out: &mut impl Write) -> Result<()> {
     match (setting("PLEX_URL"), setting("PLEX_TOKEN"), setting("PLEX_SOURCE")) {
-        (Some(url), Some(token), Some(source)) => connect(url, token, source.parse()?).await,
+        (Some(url), Some(token), Some(source)) => {
+            let source = source.parse()?;
+            let server = connect(out, builder(url, token), &source).await?;
+            use_server(out, server, &source).await
+        }
         (None, None, None) => {
             let home = Home::start().await?;
-            home.introduce()?;
-            connect(home.asked.base_url(), "owner-token".to_owned(), Source::server(RIGHT)?)
-                .await?;
-            home.conclude().await
+            home.introduce(out)?;
+            let source = Source::server(RIGHT)?;
+            // The mock servers have no certificates.
+            let builder = builder(home.asked.base_url(), "owner-token".to_owned());
+            let server = connect(out, builder.allow_insecure_http(true), &source).await?;
+            home.show_requests(out).await?;
+            writeln!(out, "\nThe source restarts: it no longer accepts that token")?;
+            home.right.restart().await;
+            use_server(out, server, &source).await
         }
         _ => Err("set PLEX_URL, PLEX_TOKEN and PLEX_SOURCE, or none of them".into()),
     }
 }
 
-async fn connect(url: String, token: String, source: Source) -> Result<(), Box<dyn Error>> {
+fn builder(url: String, token: String) -> plex_auth::ClientBuilder {
     let identifier = setting("PLEX_CLIENT_IDENTIFIER");
-    let client = Client::builder(url)
+    Client::builder(url)
         .token(token)
         .client_identifier(identifier.as_deref().unwrap_or("plex-auth-connect"))
         .product("plex-auth connect")
         .version(env!("CARGO_PKG_VERSION"))
-        .build()?;
-
-    let started = Instant::now();
-    let server = client.connect(&source).await?;
-    println!("\nConnected to {source} in {:.1?}", started.elapsed());
-    println!("  name:        {}", server.device().name.as_deref().unwrap_or("(none)"));
-    println!("  address:     {} ({})", server.client().address(), way(server.connection()));
-    println!("  token:       {}", masked(&server.device().access_token));
-    if source.kind() == SourceKind::Server {
-        let transient = server.client().transient_token().await?;
-        println!("  minted:      {}", masked(transient.token()));
-    }
-    Ok(())
 }
 
-fn way(connection: &Connection) -> &'static str {
-    match (connection.relay, connection.local) {
+async fn connect(
+    out: &mut impl Write,
+    builder: plex_auth::ClientBuilder,
+    source: &Source,
+) -> Result<Connected> {
+    let client = builder.build()?;
+    let started = Instant::now();
+    let server = client.connect(source).await?;
+    let kind = match (server.is_relay(), server.connection().local) {
         (true, _) => "relayed",
         (false, true) => "local",
         (false, false) => "remote",
+    };
+    writeln!(out, "\nConnected to {source} in {:.1?}", started.elapsed())?;
+    writeln!(out, "  name:        {}", server.device().name.as_deref().unwrap_or("(none)"))?;
+    writeln!(out, "  address:     {} ({kind})", server.client().address())?;
+    writeln!(out, "  token:       {}", masked(&server.device().access_token))?;
+    Ok(server)
+}
+
+/// A call that reconnects once, when the source no longer accepts its token.
+async fn use_server(out: &mut impl Write, mut server: Connected, source: &Source) -> Result<()> {
+    if source.kind() != SourceKind::Server {
+        return Ok(());
     }
+    let mut token = server.client().transient_token().await;
+    if let Err(error) = &token
+        && error.is_auth()
+    {
+        writeln!(out, "  refused:     {error}")?;
+        server = server.reconnect().await?;
+        writeln!(out, "  reconnected: {}", server.client().address())?;
+        token = server.client().transient_token().await;
+    }
+    writeln!(out, "  transient:   {}", masked(token?.token()))?;
+    Ok(())
 }
 
 /// A variable that is set and not empty.
@@ -86,53 +111,66 @@ fn masked(token: &Token) -> String {
     format!("({} characters, masked)", token.expose_secret().len())
 }
 
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 const RIGHT: &str = "243b471948ace337a8f92f129ec97d1902fcb1df";
 const OTHER: &str = "5d2c0f6e8a1b4c3d9e7f00112233445566778899";
+const OLD_TOKEN: &str = "transient-fa75f159-b9d2-42b6-8fbd-1761c7a4195a";
+const NEW_TOKEN: &str = "transient-0b7f1d35-6a0e-4f0c-9a53-2f4c7f1e8d11";
 
-/// What stands in for a server, and for the addresses that it lists for the source.
+/// A mock of a server, and of the addresses that it lists for the source.
 struct Home {
     asked: MockServer,
-    relay: StandIn,
+    relay: Target,
     dead: String,
     silent: TcpListener,
-    lying: StandIn,
-    right: StandIn,
+    lying: Target,
+    right: Target,
 }
 
 impl Home {
-    async fn start() -> std::io::Result<Self> {
+    async fn start() -> Result<Self> {
         let home = Self {
             asked: MockServer::start_async().await,
-            relay: StandIn::start(RIGHT).await,
+            relay: Target::start(RIGHT).await,
             // The port is free again at the end of the line.
             dead: url(&TcpListener::bind("127.0.0.1:0").await?)?,
-            // Nobody takes its connections until the end.
+            // Nobody accepts its connections until the end.
             silent: TcpListener::bind("127.0.0.1:0").await?,
-            lying: StandIn::start(OTHER).await,
-            right: StandIn::start(RIGHT).await,
+            lying: Target::start(OTHER).await,
+            right: Target::start(RIGHT).await,
         };
         let connections: Vec<Value> = home
             .addresses()?
             .iter()
             .map(|(what, uri)| json!({ "uri": uri, "local": true, "relay": *what == "relay" }))
             .collect();
-        let device = json!({
-            "name": "PlexCorp (plex-corp)",
-            "clientIdentifier": RIGHT,
-            "accessToken": "transient-fa75f159-b9d2-42b6-8fbd-1761c7a4195a",
-            "Connection": connections,
-        });
-        home.asked
-            .mock_async(|when, then| {
-                when.method("GET").path("/security/resources");
-                then.status(200)
-                    .json_body(json!({ "MediaContainer": { "size": 1, "Device": device } }));
-            })
-            .await;
+        for (refresh, token) in [(false, OLD_TOKEN), (true, NEW_TOKEN)] {
+            let device = json!({
+                "name": "PlexCorp (plex-corp)",
+                "clientIdentifier": RIGHT,
+                "accessToken": token,
+                "Connection": connections,
+            });
+            home.asked
+                .mock_async(|when, then| {
+                    let when = when.method("GET").path("/security/resources");
+                    match refresh {
+                        true => when.query_param("refresh", "1"),
+                        false => when.query_param_missing("refresh"),
+                    };
+                    then.status(200)
+                        .json_body(json!({ "MediaContainer": { "size": 1, "Device": device } }));
+                })
+                .await;
+        }
         Ok(home)
     }
 
-    fn addresses(&self) -> std::io::Result<[(&'static str, String); 5]> {
+    fn addresses(&self) -> Result<[(&'static str, String); 5]> {
         Ok([
             ("relay", self.relay.server.base_url()),
             ("dead", self.dead.clone()),
@@ -142,68 +180,84 @@ impl Home {
         ])
     }
 
-    fn introduce(&self) -> std::io::Result<()> {
-        println!("No PLEX_URL is set: asking a mock server at {}.", self.asked.base_url());
-        println!("It lists five addresses for the source:");
+    fn introduce(&self, out: &mut impl Write) -> Result<()> {
+        writeln!(out, "No PLEX_URL is set: asking a mock server at {}.", self.asked.base_url())?;
+        writeln!(out, "It lists five addresses for the source:")?;
         for (what, uri) in self.addresses()? {
-            println!("  {what:<12} {uri}");
+            writeln!(out, "  {what:<12} {uri}")?;
         }
         Ok(())
     }
 
-    async fn conclude(&self) -> Result<(), Box<dyn Error>> {
+    async fn show_requests(&self, out: &mut impl Write) -> Result<()> {
         let (mut tcp, _) = timeout(Duration::from_secs(5), self.silent.accept()).await??;
         let mut sent = String::new();
         tcp.read_to_string(&mut sent).await?;
         let tokens = sent.to_ascii_lowercase().matches("x-plex-token").count();
 
-        println!("\nWhat each was sent");
+        writeln!(out, "\nRequests to each")?;
         for (what, (asked, tokens)) in [
             ("silent", (1, tokens)),
-            ("lying", self.lying.seen().await),
-            ("relay", self.relay.seen().await),
-            ("right", self.right.seen().await),
+            ("lying", self.lying.requests().await),
+            ("relay", self.relay.requests().await),
+            ("right", self.right.requests().await),
         ] {
-            println!("  {what:<12} asked who it is: {asked}, tokens: {tokens}");
+            writeln!(out, "  {what:<12} for its identity: {asked}, with a token: {tokens}")?;
         }
         Ok(())
     }
 }
 
-fn url(listener: &TcpListener) -> std::io::Result<String> {
+fn url(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// A server that says who it is, and mints tokens for those that have one.
-struct StandIn {
+/// A server that shows its identity, and accepts one token.
+struct Target {
     server: MockServer,
-    asked: usize,
-    minted: usize,
+    identity: usize,
+    accepted: usize,
 }
 
-impl StandIn {
+impl Target {
     async fn start(identifier: &str) -> Self {
         let server = MockServer::start_async().await;
-        let identity = json!({ "MediaContainer": { "size": 0, "machineIdentifier": identifier } });
-        let minted = json!({ "MediaContainer": {
-            "size": 0, "token": "transient-90904684-f91a-4391-8bf7-e0dfa7240285"
-        }});
-        let asked = server.mock_async(|when, then| {
+        let body = json!({ "MediaContainer": { "size": 0, "machineIdentifier": identifier } });
+        let identity = server.mock_async(|when, then| {
             when.method("GET").path("/identity").header_missing("x-plex-token");
-            then.status(200).json_body(identity);
+            then.status(200).json_body(body);
         });
-        let asked = asked.await.id();
-        let minted = server.mock_async(|when, then| {
-            when.header_exists("x-plex-token");
-            then.status(200).json_body(minted);
-        });
-        let minted = minted.await.id();
-        Self { server, asked, minted }
+        let identity = identity.await.id();
+        let accepted = Self::accept(&server, OLD_TOKEN).await;
+        Self { server, identity, accepted }
     }
 
-    /// How many times it was asked who it is, and how many tokens it was sent.
-    async fn seen(&self) -> (usize, usize) {
-        let asked = Mock::new(self.asked, &self.server).calls_async().await;
-        (asked, Mock::new(self.minted, &self.server).calls_async().await)
+    async fn accept(server: &MockServer, token: &str) -> usize {
+        let body = json!({ "MediaContainer": {
+            "size": 0, "token": "transient-90904684-f91a-4391-8bf7-e0dfa7240285"
+        }});
+        let accepted = server.mock_async(|when, then| {
+            when.method("POST").path("/security/token").header("x-plex-token", token);
+            then.status(200).json_body(body);
+        });
+        accepted.await.id()
+    }
+
+    /// Accepts another token only, as after a restart.
+    async fn restart(&self) {
+        Mock::new(self.accepted, &self.server).delete_async().await;
+        Self::accept(&self.server, NEW_TOKEN).await;
+        self.server
+            .mock_async(|when, then| {
+                when.method("POST").path("/security/token");
+                then.status(401).body("<html><head><title>Unauthorized</title></head></html>");
+            })
+            .await;
+    }
+
+    /// How many requests for its identity it got, and how many with a token.
+    async fn requests(&self) -> (usize, usize) {
+        let identity = Mock::new(self.identity, &self.server).calls_async().await;
+        (identity, Mock::new(self.accepted, &self.server).calls_async().await)
     }
 }

@@ -1,13 +1,12 @@
-//! Both calls: mint a transient token, look up a source.
+//! Both calls: get a transient token, look up a source.
 //!
 //! `cargo run --example quickstart` asks a mock server on 127.0.0.1 that it starts itself. With
 //! `PLEX_URL` and `PLEX_TOKEN` it asks a real one; `PLEX_SOURCE` (`server://..`) adds the second
 //! call, `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-quickstart`. `-- --show-token` shows tokens.
-#![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use httpmock::MockServer;
 use plex_auth::{Client, Source, Token};
@@ -15,38 +14,33 @@ use serde_json::json;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match run(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough (`| head`).
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  because: {error}");
-                cause = error.source();
-            }
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let mut show_token = false;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--show-token" => show_token = true,
-            _ => return Err("the only option is --show-token".into()),
-        }
-    }
-
-    let (url, token, source) = match (setting("PLEX_URL"), setting("PLEX_TOKEN")) {
-        (Some(url), Some(token)) => (url, token, setting("PLEX_SOURCE")),
+async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let show_token = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("--show-token") => true,
+        Some(_) => return Err("the only option is --show-token".into()),
+    };
+    let mut source: Option<Source> = setting("PLEX_SOURCE").map(Source::try_from).transpose()?;
+    let (url, token, _mock) = match (setting("PLEX_URL"), setting("PLEX_TOKEN")) {
+        (Some(url), Some(token)) => (url, token, None),
         (Some(_), None) => return Err("PLEX_URL is set: set PLEX_TOKEN too".into()),
         (None, Some(_)) => return Err("PLEX_TOKEN is set: set PLEX_URL too".into()),
         (None, None) => {
-            let server = start_mock_server().await;
-            println!("No PLEX_URL is set: asking a mock server at {}.", server.base_url());
-            let source = setting("PLEX_SOURCE").unwrap_or_else(|| "server://243b47".to_owned());
-            (server.base_url(), "owner-token".to_owned(), Some(source))
+            let asked = source.get_or_insert(Source::server("243b47")?);
+            let server = start_mock_server(asked).await;
+            writeln!(out, "No PLEX_URL is set: asking a mock server at {}.", server.base_url())?;
+            (server.base_url(), "owner-token".to_owned(), Some(server))
         }
     };
     let identifier = setting("PLEX_CLIENT_IDENTIFIER");
@@ -58,31 +52,30 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     let transient = client.transient_token().await?;
-    println!("\nTransient token");
-    println!("  token:       {}", shown(transient.token(), show_token));
-    let left = transient.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
-    println!("  expires in:  {:.1} hours at most", left.as_secs_f64() / 3600.0);
+    writeln!(out, "\nTransient token")?;
+    writeln!(out, "  token:       {}", masked(transient.token(), show_token))?;
+    let hours = transient.time_left().as_secs_f64() / 3600.0;
+    writeln!(out, "  expires in:  {hours:.1} hours at most")?;
 
     let Some(source) = source else {
-        println!("\nSet PLEX_SOURCE (server://.. or provider://..) to look up a source too.");
+        writeln!(out, "\nSet PLEX_SOURCE (server://.. or provider://..) to look up a source too.")?;
         return Ok(());
     };
-    let source: Source = source.parse()?;
     let device = client.source_connection_information(&source).await?;
-    println!("\nSource {source}");
-    println!("  name:        {}", device.name.as_deref().unwrap_or("(none)"));
-    println!("  identifier:  {}", device.client_identifier);
-    println!("  token:       {}", shown(&device.access_token, show_token));
+    writeln!(out, "\nSource {source}")?;
+    writeln!(out, "  name:        {}", device.name.as_deref().unwrap_or("(none)"))?;
+    writeln!(out, "  identifier:  {}", device.client_identifier)?;
+    writeln!(out, "  token:       {}", masked(&device.access_token, show_token))?;
     if device.connections.is_empty() {
-        println!("  no connections");
+        writeln!(out, "  no connections")?;
     }
     for connection in &device.connections {
-        let way = match (connection.relay, connection.local) {
+        let kind = match (connection.relay, connection.local) {
             (true, _) => "relayed",
             (false, true) => "local",
             (false, false) => "remote",
         };
-        println!("  {way:<12} {}", connection.uri);
+        writeln!(out, "  {kind:<12} {}", connection.uri)?;
     }
     Ok(())
 }
@@ -92,13 +85,18 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn shown(token: &Token, show: bool) -> String {
+fn masked(token: &Token, show: bool) -> String {
     let token = token.expose_secret();
     if show { token.to_owned() } else { format!("({} characters, masked)", token.len()) }
 }
 
-/// What a server with one source would answer; the bodies are those of `openapi/plex-auth.json`.
-async fn start_mock_server() -> MockServer {
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A server that knows this source; the bodies are like those of `openapi/plex-auth.json`.
+async fn start_mock_server(source: &Source) -> MockServer {
     let server = MockServer::start_async().await;
     server
         .mock_async(|when, then| {
@@ -110,10 +108,10 @@ async fn start_mock_server() -> MockServer {
         .await;
     server
         .mock_async(|when, then| {
-            when.method("GET").path("/security/resources");
+            when.method("GET").path("/security/resources").query_param("source", source.as_ref());
             then.status(200).json_body(json!({ "MediaContainer": { "size": 1, "Device": {
                 "name": "PlexCorp (plex-corp)",
-                "clientIdentifier": "243b471948ace337a8f92f129ec97d1902fcb1df",
+                "clientIdentifier": source.identifier(),
                 "accessToken": "transient-fa75f159-b9d2-42b6-8fbd-1761c7a4195a",
                 "Connection": [
                     {

@@ -5,302 +5,406 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 
-use crate::BodyKind;
-
-/// What went wrong.
+/// Why a call failed, or why nothing was sent.
 ///
-/// Cheap to clone. Its texts say what happened and what to do; none holds a token, a header or a
-/// byte of a good answer. [`source()`](std::error::Error::source) is the transport's own error,
-/// without its URL.
+/// [`kind()`](Self::kind) says what happened, the other methods answer questions about it.
+/// `Display` is one line that says what happened, where, and what to do. Neither it nor
+/// [`source()`](std::error::Error::source), which is the transport's own error without its URL,
+/// contains a token, a header or a byte of a good response. Cheap to clone.
 ///
-/// | question | answer |
-/// |---|---|
-/// | which status did the server send? | [`status()`](Self::status) |
-/// | when to come back? | [`retry_after()`](Self::retry_after) |
-/// | is it a failure that the crate itself tries again? | [`is_retryable()`](Self::is_retryable) |
-/// | is another token needed? | [`is_auth()`](Self::is_auth) |
-/// | all that is known of a failed call? | [`failure()`](Self::failure) |
+/// ```
+/// use plex_auth::{Error, ErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::Unauthorized => "sign in again",
+///         ErrorKind::Unavailable => "the server is starting, wait a moment",
+///         _ if error.is_retryable() => "try again later",
+///         _ => "see the log",
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
+pub struct Error(Arc<Details>);
+
+/// What happened. Each variant says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Error {
-    /// A setting or an argument is missing or wrong. Nothing was sent.
-    #[non_exhaustive]
-    Invalid {
-        /// The setting or argument: `token`, `address`, `source` and so on.
-        what: &'static str,
-        /// What is wrong with it, and what would be right.
-        problem: Arc<str>,
-    },
-    /// `reqwest` could not set itself up; the source says why.
-    HttpSetup(Arc<reqwest::Error>),
-    /// The call was made outside a `tokio` runtime, or in one that is shutting down. Nothing was
-    /// sent.
+pub enum ErrorKind {
+    /// The address is invalid, or a token must not be sent there. Nothing was sent: correct it as
+    /// the text says.
+    InvalidAddress,
+    /// The token is missing or is not one. Nothing was sent: correct it as the text says.
+    InvalidToken,
+    /// The source is not `server://IDENTIFIER` or `provider://IDENTIFIER`. Nothing was sent.
+    InvalidSource,
+    /// A setting is missing or invalid. Nothing was sent: the text names it.
+    InvalidSetting,
+    /// The call was made outside a tokio runtime. Nothing was sent: await it inside one.
     NoRuntime,
-    /// From [`TokenKeeper::token`](crate::TokenKeeper::token): the last tokens were all refused
-    /// within 10 seconds of their mint, so the next mint waits. Nothing was sent.
-    #[non_exhaustive]
-    RefusedWhenNew {
-        /// How long until the next mint, up to 5 minutes.
-        wait: Duration,
-    },
-    /// No connection, or it was closed before an answer came.
-    Connection(Arc<Failure>),
-    /// No secure connection: a certificate that doesn't fit, or no TLS at the other end.
-    Tls(Arc<Failure>),
+    /// `reqwest` could not be set up: no CA certificates, or no TLS library for `https`. Nothing
+    /// was sent.
+    HttpSetup,
+    /// No connection, or it was closed before a response came. Check that the server is up, and its
+    /// host and port.
+    Connect,
+    /// No secure connection. The text says whether the certificate has expired, comes from an
+    /// unknown issuer or is for another name; see also [`Error::suggested_address`].
+    Tls,
     /// The call took longer than `timeout`, or a connection longer than `connect_timeout`.
-    Timeout(Arc<Failure>),
-    /// The answer is not HTTP.
-    Protocol(Arc<Failure>),
-    /// 400: the server refuses a query parameter.
-    BadRequest(Arc<Failure>),
-    /// 401: the token is unknown, or has expired.
-    Unauthorized(Arc<Failure>),
-    /// 403: the token is known, but may not do this.
-    Forbidden(Arc<Failure>),
-    /// 404: the server has no such endpoint, or the address has the wrong path.
-    NotFound(Arc<Failure>),
-    /// 429: the server wants fewer requests.
-    TooManyRequests(Arc<Failure>),
-    /// 503: the server is starting, or in maintenance.
-    Unavailable(Arc<Failure>),
-    /// 3xx: the server points somewhere else, where no token is sent.
-    Redirect(Arc<Failure>),
-    /// Any other status than 200.
-    UnexpectedStatus(Arc<Failure>),
-    /// The answer is larger than `max_response_bytes`.
-    BodyTooLarge(Arc<Failure>),
-    /// The answer ended before it was complete.
-    BodyCutShort(Arc<Failure>),
-    /// The answer's status is 200, but it is not JSON.
-    NotJson(Arc<Failure>),
-    /// The answer is JSON of another shape than was expected.
-    UnexpectedJson(Arc<Failure>),
-    /// The answer has the expected shape, but no token in it that could be used.
-    NoToken(Arc<Failure>),
-    /// The answer holds no device, or several of which none is the source.
-    NoMatchingDevice(Arc<Failure>),
-    /// Another server than the one that was looked for answers there.
-    WrongServer(Arc<Failure>),
-    /// None of a device's connections leads to it.
-    NoConnection(Arc<NoConnection>),
+    Timeout,
+    /// The response is not HTTP. Check the port, and whether it needs `https`.
+    Protocol,
+    /// 400: the server refuses a query parameter, or the port needs `https`.
+    BadRequest,
+    /// 401: the server does not accept the token. Get a new one.
+    Unauthorized,
+    /// 403: the token may not do this, or a proxy in front of the server refuses. Use an admin's
+    /// token to look up a source.
+    Forbidden,
+    /// 404: no such endpoint. Check the address's path, and the server's age.
+    NotFound,
+    /// 429: wait for [`Error::retry_after`] before the next call.
+    TooManyRequests,
+    /// 503: the server is starting or busy. Wait.
+    Unavailable,
+    /// 3xx: the server, or a proxy in front of it, points to another address, where no token is
+    /// sent.
+    Redirect,
+    /// Any other status than 200: see [`Error::status`].
+    Status,
+    /// The response is larger than `max_response_bytes`.
+    BodyTooLarge,
+    /// The response ended before it was complete. Try again.
+    BodyCutShort,
+    /// The response has status 200, but is neither the JSON nor the XML that was expected. Check
+    /// that there is a Plex Media Server at this address.
+    Decode,
+    /// The response has no token that could be used. An unclaimed server returns none.
+    NoToken,
+    /// The response has no device with the source's identifier: the server does not know it.
+    NoDevice,
+    /// Of `connect`: another server answers at this address.
+    WrongServer,
+    /// Of `connect`: no connection of the source works. See [`Error::candidates`].
+    Unreachable,
+}
+
+/// Everything an [`Error`] knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    pub(crate) kind: ErrorKind,
+    /// What happened and what to do.
+    pub(crate) summary: Cow<'static, str>,
+    /// What was attempted, for the text.
+    pub(crate) operation: Cow<'static, str>,
+    pub(crate) origin: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) server_code: Option<i64>,
+    pub(crate) server_message: Option<String>,
+    pub(crate) suggested_address: Option<Url>,
+    pub(crate) candidates: Vec<CandidateError>,
+    pub(crate) source: Option<Arc<reqwest::Error>>,
+}
+
+impl Details {
+    pub(crate) fn new(kind: ErrorKind, summary: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            summary: summary.into(),
+            operation: Cow::Borrowed(""),
+            origin: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            status: None,
+            retry_after: None,
+            server_code: None,
+            server_message: None,
+            suggested_address: None,
+            candidates: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// The text without what was attempted and where.
+    fn fmt_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = self.status.filter(|status| *status != StatusCode::OK) {
+            write!(f, "{status}: ")?;
+        }
+        f.write_str(&self.summary)?;
+        if let Some(message) = &self.server_message {
+            write!(f, "; the server says: {message}")?;
+        }
+        if let Some(code) = self.server_code {
+            write!(f, " (code {code})")?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, "; it asks to wait {} s", wait.as_secs())?;
+        }
+        if self.attempts > 1 {
+            write!(f, " ({} attempts in {:.1?})", self.attempts, self.elapsed)?;
+        }
+        Ok(())
+    }
+
+    fn fmt_candidates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 10;
+        for (index, candidate) in self.candidates.iter().take(MOST).enumerate() {
+            write!(f, "{} {candidate}", if index == 0 { ":" } else { ";" })?;
+        }
+        match self.candidates.len().saturating_sub(MOST) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl From<Details> for Error {
+    fn from(details: Details) -> Self {
+        Self(Arc::new(details))
+    }
 }
 
 impl Error {
-    pub(crate) fn invalid(what: &'static str, problem: impl Into<Arc<str>>) -> Self {
-        Self::Invalid { what, problem: problem.into() }
+    pub(crate) fn new(kind: ErrorKind, summary: impl Into<Cow<'static, str>>) -> Self {
+        Details::new(kind, summary).into()
     }
 
-    /// What is known of a call that was made and failed.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::Invalid { .. }
-            | Self::HttpSetup(_)
-            | Self::NoRuntime
-            | Self::NoConnection(_)
-            | Self::RefusedWhenNew { .. } => None,
-            Self::Connection(failure)
-            | Self::Tls(failure)
-            | Self::Timeout(failure)
-            | Self::Protocol(failure)
-            | Self::BadRequest(failure)
-            | Self::Unauthorized(failure)
-            | Self::Forbidden(failure)
-            | Self::NotFound(failure)
-            | Self::TooManyRequests(failure)
-            | Self::Unavailable(failure)
-            | Self::Redirect(failure)
-            | Self::UnexpectedStatus(failure)
-            | Self::BodyTooLarge(failure)
-            | Self::BodyCutShort(failure)
-            | Self::NotJson(failure)
-            | Self::UnexpectedJson(failure)
-            | Self::NoToken(failure)
-            | Self::NoMatchingDevice(failure)
-            | Self::WrongServer(failure) => Some(failure),
-        }
+    /// A setting of the builder that is missing or invalid.
+    pub(crate) fn setting(name: &str, problem: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::InvalidSetting, format!("`{name}`: {problem}"))
     }
 
-    /// The status of the server's answer, if one came.
-    #[must_use]
+    /// An error of a kind, for tests of code that handles errors, with the status that goes with
+    /// the kind.
+    #[cfg(feature = "httpmock")]
+    pub fn for_test(kind: ErrorKind) -> Self {
+        let status = match kind {
+            ErrorKind::BadRequest => Some(StatusCode::BAD_REQUEST),
+            ErrorKind::Unauthorized => Some(StatusCode::UNAUTHORIZED),
+            ErrorKind::Forbidden => Some(StatusCode::FORBIDDEN),
+            ErrorKind::NotFound => Some(StatusCode::NOT_FOUND),
+            ErrorKind::TooManyRequests => Some(StatusCode::TOO_MANY_REQUESTS),
+            ErrorKind::Unavailable => Some(StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::Redirect => Some(StatusCode::FOUND),
+            ErrorKind::Status => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            _ => None,
+        };
+        Details { status, ..Details::new(kind, "an error made for a test") }.into()
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The status of the server's response, if one came.
     pub fn status(&self) -> Option<StatusCode> {
-        self.failure()?.status
+        self.0.status
     }
 
-    /// How long to wait before the next try: what the server asked for by its `Retry-After`, or the
-    /// wait of [`RefusedWhenNew`](Self::RefusedWhenNew).
-    #[must_use]
+    /// How long the server asked to wait before the next request, by `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::RefusedWhenNew { wait } => Some(*wait),
-            _ => self.failure()?.retry_after,
-        }
+        self.0.retry_after
     }
 
-    /// Whether this is a failure that the crate itself tries again, and that a later call may not
-    /// meet: no connection, 429, 502, 503, 504. Not a time-out: the call has had its time. Of a
-    /// [`NoConnection`], whether one of its attempts failed in such a way.
-    #[must_use]
+    /// Whether this is a transient failure, which the crate itself retries and a later call may not
+    /// meet: no connection, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A time-out
+    /// is not: the call has used its time. For [`ErrorKind::Unreachable`], whether one of the
+    /// candidates failed in such a way.
     pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Connection(_) | Self::TooManyRequests(_) | Self::Unavailable(_) => true,
-            Self::UnexpectedStatus(failure) => matches!(
-                failure.status,
-                Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
-            ),
-            Self::NoConnection(none) => {
-                none.attempts.iter().any(|attempt| attempt.error.is_retryable())
+        match self.kind() {
+            ErrorKind::Connect | ErrorKind::TooManyRequests | ErrorKind::Unavailable => true,
+            ErrorKind::Status => self
+                .status()
+                .is_some_and(|status| matches!(status.as_u16(), 502 | 504 | 520..=524 | 530)),
+            ErrorKind::Unreachable => {
+                self.0.candidates.iter().any(|candidate| candidate.error.is_retryable())
             }
             _ => false,
         }
     }
 
-    /// Whether the token was refused: 401 or 403, or [`RefusedWhenNew`](Self::RefusedWhenNew).
-    #[must_use]
+    /// Whether the token was refused: 401 or 403.
     pub fn is_auth(&self) -> bool {
-        matches!(self, Self::Unauthorized(_) | Self::Forbidden(_) | Self::RefusedWhenNew { .. })
+        matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden)
+    }
+
+    /// The origin that was asked: scheme, host and port.
+    pub fn origin(&self) -> Option<&str> {
+        self.0.origin.as_deref()
+    }
+
+    /// How many requests were attempted. 0: nothing was sent.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The server's own number for the error, from JSON or XML: 1000 for a bad request, 1001 for a
+    /// refused token.
+    pub fn server_code(&self) -> Option<i64> {
+        self.0.server_code
+    }
+
+    /// The server's own explanation, from JSON or XML: the caller's token replaced, control
+    /// characters escaped, at most 256 characters.
+    pub fn server_message(&self) -> Option<&str> {
+        self.0.server_message.as_deref()
+    }
+
+    /// The address to use instead of a bare IP address or `localhost`, where the server's
+    /// certificate gives it. The certificate names `*.HASH.plex.direct`, so
+    /// `https://10.0.2.123:32400` becomes `https://10-0-2-123.HASH.plex.direct:32400`. Needs the
+    /// feature `rustls`; on macOS and Windows, the system's verifier does not say which names a
+    /// certificate has.
+    pub fn suggested_address(&self) -> Option<&Url> {
+        self.0.suggested_address.as_ref()
+    }
+
+    /// Of `connect`: why each connection of the source failed or was skipped, in the order in which
+    /// they were tried. `Display` shows the first ten.
+    pub fn candidates(&self) -> &[CandidateError] {
+        &self.0.candidates
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { what, problem } => write!(f, "`{what}` can't be used: {problem}"),
-            Self::HttpSetup(_) => f.write_str(
-                "HTTP could not be set up; where no CA certificates are installed, install them \
-                 or name some with `configure_http`",
-            ),
-            Self::NoConnection(none) => none.fmt(f),
-            Self::NoRuntime => {
-                f.write_str("no tokio runtime, or one that is shutting down: await the call in one")
-            }
-            Self::RefusedWhenNew { wait } => write!(
-                f,
-                "every new transient token is refused; the next one is minted in {wait:.1?}: does \
-                 it go to the server that minted it?"
-            ),
-            _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
+        let details = &*self.0;
+        match details.kind {
+            ErrorKind::InvalidAddress => f.write_str("invalid address: ")?,
+            ErrorKind::InvalidToken => f.write_str("invalid token: ")?,
+            ErrorKind::InvalidSource => f.write_str("invalid source: ")?,
+            ErrorKind::InvalidSetting => f.write_str("invalid setting: ")?,
+            _ => {}
         }
+        match &details.origin {
+            Some(origin) => write!(f, "{} at {}: ", details.operation, Cut(origin))?,
+            None if !details.operation.is_empty() => write!(f, "{}: ", details.operation)?,
+            None => {}
+        }
+        details.fmt_reason(f)?;
+        details.fmt_candidates(f)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::HttpSetup(source) => Some(&**source),
-            Self::NoConnection(none) => none.refresh.as_ref().map(|error| error as _),
-            _ => self.failure()?.source.as_deref().map(|source| source as _),
-        }
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 
-/// A call that was made and failed: what is known of it.
-///
-/// `Display` is the whole story in one line.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Failure {
-    /// The origin that was asked: scheme, host and port.
-    pub origin: String,
-    /// How many times it was tried, 1 or more.
-    pub tries: u32,
-    /// How long it took, from the first try to the failure of the last.
-    pub elapsed: Duration,
-    /// The status of the server's answer, if one came.
-    pub status: Option<StatusCode>,
-    /// How long the server asked to wait before the next try.
-    pub retry_after: Option<Duration>,
-    /// What kind of body came with the answer, whatever its `Content-Type` said.
-    pub body_kind: Option<BodyKind>,
-    /// The server's own number for the error, from JSON or XML: 1000 for a bad request, 1001 for a
-    /// refused token.
-    pub code: Option<i64>,
-    /// The server's own words, from JSON or XML: at most 256 characters, control characters
-    /// escaped, and whatever could be a token masked.
-    pub message: Option<String>,
-    pub(crate) operation: &'static str,
-    pub(crate) summary: Cow<'static, str>,
-    pub(crate) source: Option<Arc<reqwest::Error>>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: ", self.operation, self.origin)?;
-        self.tell(f)
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
     }
 }
 
-impl Failure {
-    /// What happened, without what was tried and where.
-    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { summary, tries, elapsed, .. } = self;
-        if let Some(status) = self.status.filter(|status| *status != StatusCode::OK) {
-            write!(f, "{status}: ")?;
-        }
-        f.write_str(summary)?;
-        if let Some(message) = &self.message {
-            write!(f, "; the server says: {message}")?;
-        }
-        if let Some(code) = self.code {
-            write!(f, " (its code {code})")?;
-        }
-        if let Some(wait) = self.retry_after {
-            write!(f, "; it asks to come back in {} s", wait.as_secs())?;
-        }
-        if *tries > 1 {
-            write!(f, " (tried {tries} times in {elapsed:.1?})")?;
-        }
-        Ok(())
-    }
-}
-
-/// None of a device's connections leads to it: what became of each.
-///
-/// `Display` is a list, a line for each connection. [`Error::source`](std::error::Error::source) is
-/// the failure of the look-up with `refresh=1`, where that failed.
+/// Why a connection of a source failed or was skipped. From [`Error::candidates`].
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct NoConnection {
-    /// Best first, as they were tried. Empty when the device has no connections.
-    pub attempts: Vec<Attempt>,
-    pub(crate) source: String,
-    pub(crate) refresh: Option<Error>,
+pub struct CandidateError {
+    pub(crate) origin: String,
+    pub(crate) relay: bool,
+    pub(crate) error: Error,
 }
 
-/// A connection of a device that was skipped, or failed.
-///
-/// `Display` is the whole story in one line, without a byte of any answer.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// Scheme, host and port.
-    pub origin: String,
-    /// Whether it leads through a relay.
-    pub relay: bool,
-    /// Why it is of no use: [`Error::Invalid`] when it was skipped, and nothing was sent there.
-    pub error: Error,
-}
+impl CandidateError {
+    /// Scheme, host and port of the connection.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
 
-impl fmt::Display for NoConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection to {} can be used", self.source)?;
-        if self.attempts.is_empty() {
-            f.write_str(": it has none; is it running, and known to the server that was asked?")?;
-        }
-        self.attempts.iter().try_for_each(|attempt| write!(f, "\n  {attempt}"))
+    /// Whether it goes through a relay.
+    pub fn is_relay(&self) -> bool {
+        self.relay
+    }
+
+    /// What happened: [`ErrorKind::InvalidAddress`] with 0 attempts when it was skipped.
+    pub fn error(&self) -> &Error {
+        &self.error
     }
 }
 
-impl fmt::Display for Attempt {
+impl fmt::Display for CandidateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let relay = if self.relay { " (relay)" } else { "" };
-        write!(f, "{}{relay}: ", self.origin)?;
-        match (&self.error, self.error.failure()) {
-            (Error::Invalid { problem, .. }, _) => write!(f, "skipped: {problem}"),
-            (_, Some(failure)) => failure.tell(f),
-            (error, None) => error.fmt(f),
+        let skipped = match self.error.kind() {
+            ErrorKind::InvalidAddress => "skipped: ",
+            _ => "",
+        };
+        write!(f, "{}{relay}: {skipped}", Cut(&self.origin))?;
+        self.error.0.fmt_reason(f)
+    }
+}
+
+/// An origin in a text: at most 100 characters.
+struct Cut<'a>(&'a str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shorten(self.0, 100))
+    }
+}
+
+/// Text from a peer or a document as a person may see it: control characters escaped, and then at
+/// most `most` characters of it.
+pub(crate) fn escape(text: &str, most: usize) -> String {
+    let mut escaped = String::new();
+    // Escaping never shortens, so more than `most` characters can't be needed.
+    for char in text.chars().take(most.saturating_add(1)) {
+        match char {
+            '"' | '\'' | '\\' => escaped.push(char),
+            _ => escaped.extend(char.escape_debug()),
         }
+    }
+    shorten(&escaped, most).into_owned()
+}
+
+fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some(_) => {
+            let kept = text.chars().take(most.saturating_sub(1));
+            Cow::Owned(kept.chain(['…']).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        let text = "\u{1b}[31mred\u{202e}\n\"ü\" \\";
+        assert_eq!(escape(text, 256), "\\u{1b}[31mred\\u{202e}\\n\"ü\" \\");
+    }
+
+    #[test]
+    fn text_is_cut_after_it_was_escaped() {
+        let escaped = escape(&"ü\u{7}".repeat(300), 256);
+        assert_eq!(escaped.chars().count(), 256);
+        assert!(escaped.ends_with('…'));
+    }
+
+    #[test]
+    fn ten_candidates_are_shown_with_100_characters_each() {
+        let candidate = CandidateError {
+            origin: format!("https://{}", "a".repeat(10_000)),
+            relay: true,
+            error: Error::new(ErrorKind::InvalidAddress, "it is far"),
+        };
+        let details = Details::new(ErrorKind::Unreachable, "no connection works");
+        let error = Error::from(Details { candidates: vec![candidate; 101], ..details });
+        let text = error.to_string();
+        assert!(text.starts_with("no connection works: https://aaa"), "{text}");
+        assert_eq!(text.matches("… (relay): skipped: it is far").count(), 10);
+        assert!(text.ends_with("; and 91 more") && text.len() < 2_000, "{text}");
+        assert_eq!(error.candidates().len(), 101);
     }
 }

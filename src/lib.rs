@@ -1,35 +1,37 @@
+// Before the README, whose own links lead to docs.rs: the first definition counts.
+//! [`Client`]: crate::Client
+//! [`ClientBuilder`]: crate::ClientBuilder
+//! [`Connected`]: crate::Connected
+//! [`Error`]: crate::Error
+//! [`ErrorKind`]: crate::ErrorKind
+//! [`Source`]: crate::Source
+//! [`Token`]: crate::Token
+//! [`TokenCache`]: crate::TokenCache
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![deny(clippy::arithmetic_side_effects)]
 
 mod address;
-mod answer;
-mod builder;
-mod call;
+mod api;
 mod client;
 mod connect;
+mod dns;
 mod error;
-mod generated;
-mod headers;
-mod hooks;
-mod keeper;
-#[cfg(feature = "httpmock")]
-pub mod mock;
-mod resolver;
-mod retry;
 mod source;
 mod token;
-pub mod wire;
+mod token_cache;
 
 pub use reqwest;
 
-pub use crate::answer::BodyKind;
-pub use crate::builder::ClientBuilder;
-pub use crate::client::Client;
+#[cfg(feature = "httpmock")]
+pub use crate::api::mock;
+pub use crate::api::wire;
+pub use crate::client::{Client, ClientBuilder};
 pub use crate::connect::Connected;
-pub use crate::error::{Attempt, Error, Failure, NoConnection};
-pub use crate::keeper::{TokenKeeper, TokenKeeperBuilder};
+pub use crate::error::{CandidateError, Error, ErrorKind};
 pub use crate::source::{Connection, Device, Source, SourceKind};
 pub use crate::token::{Token, TransientToken};
+pub use crate::token_cache::TokenCache;

@@ -1,79 +1,147 @@
-//! Credentials that don't print themselves.
+//! Credentials that are redacted and wiped.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderValue;
+use serde::{Deserialize, Deserializer};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::error::{Error, ErrorKind};
 
-/// How long a server keeps a transient token, at most.
-/// Source: Plex's description of the endpoint.
+/// How long a transient token is valid, at most. Source: `getTransientToken` in Plex's API
+/// description.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// A Plex token: the owner's, a user's, or a transient one.
 ///
-/// It never shows itself: `Debug` is redacted, there is no `Display` and no `Serialize`, and the
-/// bytes are wiped when the last clone is dropped. [`expose_secret`](Self::expose_secret) is the
-/// only way to read it. What lies outside this type is not wiped: copies that the HTTP layers make
-/// of a header on its way to the socket, and the `&str` or JSON that the token was read from.
+/// `Debug` is redacted, there is no `Display` and no `Serialize`, and the bytes are wiped when the
+/// last clone is dropped. [`expose_secret`](Self::expose_secret) is the only way to read it. Memory
+/// outside this type is not wiped: copies that the HTTP and TLS layers make, and the `&str` or JSON
+/// that the token was read from.
 ///
-/// Made from a `&str` or `String`: 1 or more visible ASCII characters, which is what a header can
-/// carry and what every Plex token is made of (a classic token has about 20, a JWT over 1,000).
+/// Made from a `&str` or `String`, by `parse()`, or by serde: 1 or more visible ASCII characters,
+/// which is what a header can carry and what every Plex token consists of.
+///
+/// ```
+/// # fn main() -> Result<(), plex_auth::Error> {
+/// let token: plex_auth::Token = "xxxx".parse()?;
+/// assert_eq!(format!("{token:?}"), "Token([REDACTED])");
+/// assert!(plex_auth::Token::try_from("X-Plex-Token=xxxx").is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Token(Arc<Zeroizing<String>>);
 
 impl Token {
     /// The token in the clear, for a request header or a keychain.
-    #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0
     }
 
     pub(crate) fn header_value(&self) -> Result<HeaderValue, Error> {
         let mut value = HeaderValue::from_str(&self.0)
-            .map_err(|_| Error::invalid("token", "a header can't carry it"))?;
+            .map_err(|_| Error::new(ErrorKind::InvalidToken, "a header can't carry it"))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// What is wrong comes back in words that go with "the token".
-    pub(crate) fn new(text: Zeroizing<String>) -> Result<Self, &'static str> {
-        if !text.is_empty() && text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
-            return Ok(Self(Arc::new(text)));
-        }
-        Err(if text.is_empty() {
-            "it is empty"
-        } else if text.trim_ascii() != text.as_str() {
-            "it begins or ends with white space: trim it"
+    /// A token from a server's response. The error says what is wrong with it.
+    pub(crate) fn from_server(text: Zeroizing<String>) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            Err("it is empty")
+        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Err("it has a character that is not visible ASCII, which no Plex token has")
         } else {
-            "it has a character that is not visible ASCII, which no Plex token has"
-        })
+            Ok(Self(Arc::new(text)))
+        }
+    }
+
+    /// A token from a person or a configuration, with the mistakes that they make.
+    fn from_caller(text: Zeroizing<String>) -> Result<Self, Error> {
+        const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '‘', '’'];
+        let starts = |prefix: &str| {
+            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let problem = if text.trim() != text.as_str() {
+            "it begins or ends with white space: remove it"
+        } else if text.to_ascii_lowercase().contains("x-plex-token") {
+            "it contains `X-Plex-Token`: remove that and everything before the token itself"
+        } else if starts("bearer ") || starts("token ") || starts("basic ") {
+            "it begins with an authorization scheme: remove `Bearer ` or the like"
+        } else if starts("authorization:") || starts("token=") || starts("token:") {
+            "it begins with a name: remove everything before the token itself"
+        } else if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
+            "it is in quotes: remove them"
+        } else if text.starts_with('<') && text.ends_with('>') {
+            "it is in angle brackets: remove them, and put the token there"
+        } else {
+            return Self::from_server(text)
+                .map_err(|problem| Error::new(ErrorKind::InvalidToken, problem));
+        };
+        Err(Error::new(ErrorKind::InvalidToken, problem))
     }
 }
 
-impl TryFrom<String> for Token {
-    type Error = Error;
+impl FromStr for Token {
+    type Err = Error;
 
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::new(Zeroizing::new(text)).map_err(|problem| Error::invalid("token", problem))
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_caller(Zeroizing::new(text.to_owned()))
     }
 }
 
-impl TryFrom<&str> for Token {
-    type Error = Error;
+macro_rules! try_from {
+    ($($text:ty)*) => {
+        $(impl TryFrom<$text> for Token {
+            type Error = Error;
 
-    fn try_from(text: &str) -> Result<Self, Error> {
-        Self::try_from(text.to_owned())
+            fn try_from(text: $text) -> Result<Self, Error> {
+                Self::from_caller(Zeroizing::new(text.into()))
+            }
+        })*
+    };
+}
+
+try_from! { &str String &String }
+
+impl From<&Token> for Token {
+    fn from(token: &Token) -> Self {
+        token.clone()
     }
 }
 
-impl From<Infallible> for Error {
-    fn from(never: Infallible) -> Self {
-        match never {}
+impl From<TransientToken> for Token {
+    fn from(token: TransientToken) -> Self {
+        token.token
+    }
+}
+
+impl From<&TransientToken> for Token {
+    fn from(token: &TransientToken) -> Self {
+        token.token.clone()
+    }
+}
+
+/// From a string. The error does not repeat it.
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Text(String),
+            // serde's own error would repeat a number.
+            Other(serde::de::IgnoredAny),
+        }
+        let token = match Value::deserialize(deserializer)? {
+            Value::Text(text) => Self::try_from(text),
+            Value::Other(_) => Err(Error::new(ErrorKind::InvalidToken, "it is not a string")),
+        };
+        token.map_err(serde::de::Error::custom)
     }
 }
 
@@ -83,64 +151,132 @@ impl fmt::Debug for Token {
     }
 }
 
-/// One moment, by both clocks: the monotonic one stands still while a machine sleeps, the other can
-/// be set.
+/// A point in time by both clocks. The monotonic clock stands still while a machine sleeps, the
+/// wall clock can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct Timestamp {
     pub(crate) monotonic: Instant,
     pub(crate) wall: SystemTime,
 }
 
-impl Moment {
+impl Timestamp {
     pub(crate) fn now() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
+
+    /// How much time has passed since then, by the clock that says more.
+    fn elapsed(self) -> Duration {
+        let wall = self.wall.elapsed().unwrap_or_default();
+        self.monotonic.elapsed().max(wall)
+    }
 }
 
-/// A temporary token, made by [`Client::transient_token`](crate::Client::transient_token), with the
-/// access level of the token that asked for it. To be handed to a player, a cast device or another
-/// server in place of the real one.
+/// A temporary token with the access level of the token that asked for it, from
+/// [`Client::transient_token`](crate::Client::transient_token). Hand it to a player, a cast device
+/// or another server in place of the real token.
+///
+/// Up to PMS 1.42.2.10156 its holder could exchange it for the account's permanent token
+/// (CVE-2025-69414), so there handing it out is as dangerous as handing out the real one.
 #[derive(Clone, Debug)]
 pub struct TransientToken {
     token: Token,
-    sent_at: Moment,
+    requested_at: Timestamp,
 }
 
 impl TransientToken {
-    pub(crate) fn new(token: Token, sent_at: Moment) -> Self {
-        Self { token, sent_at }
+    pub(crate) fn new(token: Token, requested_at: Timestamp) -> Self {
+        Self { token, requested_at }
+    }
+
+    /// A transient token that was fetched at this time, for tests of code that uses one.
+    #[cfg(feature = "httpmock")]
+    pub fn for_test(token: Token, fetched_at: SystemTime) -> Self {
+        Self::new(token, Timestamp { wall: fetched_at, ..Timestamp::now() })
     }
 
     /// The token itself.
-    #[must_use]
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// When the server will have forgotten the token: 48 hours after the request for it was sent.
-    /// It is gone earlier when the server restarts, which shows as a 401 where it is used.
-    #[must_use]
+    /// The token in the clear, as [`Token::expose_secret`].
+    pub fn expose_secret(&self) -> &str {
+        self.token.expose_secret()
+    }
+
+    /// When the token expires at the latest: 48 hours after the request for it was sent. A restart
+    /// of the server ends it earlier, which shows as a 401 where it is used.
     pub fn expires_at(&self) -> SystemTime {
-        self.sent_at.wall.checked_add(LIFETIME).unwrap_or(self.sent_at.wall)
+        let sent = self.requested_at.wall;
+        sent.checked_add(LIFETIME).unwrap_or(sent)
     }
 
-    /// Whether the token may be good for longer than `time`, as far as both clocks know.
-    pub(crate) fn has_left(&self, time: Duration, now: Moment) -> bool {
-        let Moment { monotonic, wall } = self.sent_at;
-        let until = LIFETIME.saturating_sub(time);
-        monotonic.checked_add(until).is_none_or(|end| now.monotonic < end)
-            && wall.checked_add(until).is_none_or(|end| now.wall < end)
+    /// How long the token is valid from now, at most; zero when it has expired. Counted by the
+    /// monotonic and by the wall clock: the smaller result.
+    pub fn time_left(&self) -> Duration {
+        LIFETIME.saturating_sub(self.requested_at.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_part_of_a_token_is_to_be_removed() {
+        for (text, advice) in [
+            ("", "it is empty"),
+            (" abc", "white space"),
+            ("abc\n", "white space"),
+            ("\u{a0}abc", "white space"),
+            ("X-Plex-Token=abc", "contains `X-Plex-Token`"),
+            ("?x-plex-token=abc", "contains `X-Plex-Token`"),
+            ("X-Plex-Token: abc", "contains `X-Plex-Token`"),
+            ("http://host:32400/?X-Plex-Token=abc", "contains `X-Plex-Token`"),
+            ("Bearer abc", "authorization scheme"),
+            ("bearer abc", "authorization scheme"),
+            ("Authorization: Bearer abc", "begins with a name"),
+            ("token=abc", "begins with a name"),
+            ("\"abc\"", "in quotes"),
+            ("'abc'", "in quotes"),
+            ("“abc”", "in quotes"),
+            ("abc\"", "in quotes"),
+            ("<abc>", "angle brackets"),
+            ("a bc", "not visible ASCII"),
+            ("äbc", "not visible ASCII"),
+        ] {
+            let error = Token::try_from(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidToken, "{text}");
+            assert!(error.to_string().contains(advice), "{text}: {error}");
+        }
+        for token in ["abc", "a'b", "bearer", "tokens", "eyJh.eyJz.c2ln-_", "{[(abc"] {
+            assert_eq!(Token::try_from(token).unwrap().expose_secret(), token);
+        }
     }
 
-    /// Whether both come from one mint. Of one keeper's, no two are sent at a time.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.sent_at == other.sent_at
+    #[test]
+    fn a_refused_token_is_not_repeated_by_serde() {
+        for json in ["\"Bearer sEcReT\"", "{\"sEcReT\":1}", "[\"sEcReT\"]", "5432167890123"] {
+            let error = serde_json::from_str::<Token>(json).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("sEcReT") && !text.contains("54321"), "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Token>("\"a\"").unwrap().expose_secret(), "a");
     }
 
-    /// The same in memory of its own, so that threads which count the clones of one don't slow
-    /// each other down. It is wiped too.
-    pub(crate) fn copied(&self) -> Self {
-        let token = Token(Arc::new(Zeroizing::clone(&self.token.0)));
-        Self { token, ..*self }
+    #[test]
+    fn time_left_is_what_the_stricter_clock_says() {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let now = Timestamp::now();
+        let left = |wall| {
+            let token = Token::try_from("abc").unwrap();
+            TransientToken::new(token, Timestamp { wall, ..now }).time_left().as_secs_f64()
+                / 3_600.0
+        };
+        assert!((left(now.wall) - 48.0).abs() < 0.1);
+        assert!((left(now.wall - 47 * HOUR) - 1.0).abs() < 0.1);
+        // A wall clock that was set back does not lengthen a token's life.
+        assert!(left(now.wall + 9 * HOUR) <= 48.0);
+        assert!(left(now.wall - 49 * HOUR).abs() < f64::EPSILON);
     }
 }

@@ -1,83 +1,176 @@
-//! What comes back with a 200: every dress that real servers use, and what is of no use.
+//! What is read from a response of status 200, however the server writes it, and what is refused.
 
-mod support;
+use plex_auth::{Device, Error, ErrorKind, Source, TransientToken};
+use support::{Server, json, leak, respond};
 
-use std::time::{Duration, SystemTime};
-
-use plex_auth::{BodyKind, Device, Error, Source, TransientToken};
-use support::{Server, json, respond};
-
-async fn minted(answer: Vec<u8>) -> Result<TransientToken, Error> {
-    let server = Server::start(move |_| answer.clone());
+async fn token(response: Vec<u8>) -> Result<TransientToken, Error> {
+    let server = Server::start(move |_| response.clone());
     server.client().transient_token().await
 }
 
-async fn found(answer: Vec<u8>) -> Result<Device, Error> {
-    let server = Server::start(move |_| answer.clone());
-    let source: Source = "server://243b47".parse().unwrap();
+async fn look_up(source: &str, response: Vec<u8>) -> Result<Device, Error> {
+    let server = Server::start(move |_| response.clone());
+    let source: Source = source.parse().unwrap();
     server.client().source_connection_information(&source).await
+}
+
+async fn found(response: Vec<u8>) -> Result<Device, Error> {
+    look_up("server://243b47", response).await
 }
 
 fn device(device: &str) -> Vec<u8> {
     json(format!(r#"{{"MediaContainer":{{"size":1,"Device":{device}}}}}"#))
 }
 
-const MINIMAL: &str = r#"{"clientIdentifier":"c","accessToken":"a"}"#;
+/// The device with these connections.
+fn connections(list: &str) -> Vec<u8> {
+    device(&format!(r#"{{"clientIdentifier":"243b47","accessToken":"a","Connection":[{list}]}}"#))
+}
 
-#[tokio::test]
-async fn a_transient_token_expires_48_hours_after_it_was_asked_for() {
-    let before = SystemTime::now();
-    let minted = minted(json(r#"{"MediaContainer":{"size":0,"token":"transient-1"}}"#)).await;
-    let minted = minted.unwrap();
-    let after = SystemTime::now();
-    assert_eq!(minted.token().expose_secret(), "transient-1");
-    let lifetime = Duration::from_secs(48 * 3600);
-    assert!((before + lifetime..=after + lifetime).contains(&minted.expires_at()));
+fn uris(device: &Device) -> Vec<&str> {
+    device.connections.iter().map(|connection| connection.uri.as_str()).collect()
+}
+
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+const BOM: &str = "\u{feff}";
+
+fn xml(body: &str) -> Vec<u8> {
+    respond(200, &[("Content-Type", "text/xml;charset=utf-8")], body)
 }
 
 #[tokio::test]
-async fn the_device_seen_in_the_wild_is_read_whole() {
-    let device = found(device(
-        r#"{"name":"PlexCorp (plex-corp)","clientIdentifier":"243b47","accessToken":"transient-2",
-        "Connection":[{"protocol":"https","address":"10.0.2.123","port":32400,"local":true,
-        "uri":"https://10-0-2-123.93b1.plex.direct:32400"}]}"#,
+async fn xml_is_read_for_both_calls_and_identity() {
+    let server = Server::start(|request| {
+        let port = request.header("host").unwrap().rsplit(':').next().unwrap();
+        let contents = match request.path() {
+            "/security/token" => "size='0' token=\"t&#45;1\">\n<!-- token='no' -->".to_owned(),
+            "/identity" => "size=\"0\" machineIdentifier=\"243b47\">".to_owned(),
+            _ => format!(
+                "size=\"1\">
+                 <Device name=\"K&#228;the&apos;s &amp; <!-- not\" clientIdentifier=\"243b47\"
+                   accessToken=\"transient-2\" presence=\"1\">
+                   <Connection protocol=\"https\" address=\"10.0.2.1\" port=\"32400\" local=\"1\"
+                     uri=\"https://10-0-2-1.93b1.plex.direct:32400\"/> <!-- <Connection/> -->
+                   <Connection protocol='http' address='127.0.0.1' port='{port}' relay='0'/>
+                   <Connection uri=\"https://relay.example?a=1&amp;b=2\" relay=\"1\"></Connection>
+                   <Other><Connection uri=\"https://other.example\"/></Other>
+                 </Device>"
+            ),
+        };
+        let bom = if request.number % 2 == 0 { BOM } else { "" };
+        xml(&format!("{bom}{DECLARATION}<MediaContainer {contents}</MediaContainer>\n"))
+    });
+    let builder = server.builder().allow_insecure_http(true);
+    let client = builder.timeout(std::time::Duration::from_secs(60)).build().unwrap();
+    let source = Source::server("243b47").unwrap();
+
+    assert_eq!(client.transient_token().await.unwrap().expose_secret(), "t-1");
+    let device = client.source_connection_information(&source).await.unwrap();
+    assert_eq!(device.name.as_deref(), Some("Käthe's & <!-- not"));
+    assert_eq!(device.access_token.expose_secret(), "transient-2");
+    let own = format!("{}/", server.url());
+    assert_eq!(uris(&device), ["https://10-0-2-1.93b1.plex.direct:32400/", &own]);
+    let [first, second] = &*device.connections else { panic!("{device:?}") };
+    assert_eq!((&*first.protocol, &*first.address, first.port), ("https", "10.0.2.1", 32400));
+    assert_eq!([first.local, first.relay, second.local, second.relay], [true, false, false, false]);
+    let connected = client.connect(&source).await.unwrap();
+    assert_eq!(connected.connection().uri.as_str(), own);
+}
+
+#[tokio::test]
+async fn xml_of_another_shape_with_a_dtd_or_cut_short_is_refused() {
+    for body in [
+        "<MediaContainer><token>secret</token></MediaContainer>",
+        "<!DOCTYPE a [<!ENTITY b 'secret'>]><MediaContainer token='&b;'/>",
+        "<MediaContainer token='secret'",
+        "<MediaContainer token='secret'>",
+        "<Response code='200' title='secret'/>",
+        &format!("<MediaContainer token='secret'>{}</MediaContainer>", "<a>".repeat(200)),
+    ] {
+        let error = token(xml(body)).await.unwrap_err();
+        let is_decoding = matches!(error.kind(), ErrorKind::Decode | ErrorKind::NoToken);
+        assert!(is_decoding && !format!("{error:?}").contains("secret"), "{error}");
+    }
+    let error = found(xml("<MediaContainer size='0'/>")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoDevice);
+}
+
+#[tokio::test]
+async fn json_behind_a_byte_order_mark_is_read() {
+    let body = format!("{BOM}{{\"MediaContainer\":{{\"token\":\"transient-1\"}}}}");
+    assert_eq!(token(json(body)).await.unwrap().expose_secret(), "transient-1");
+}
+
+#[tokio::test]
+async fn an_odd_field_of_a_connection_counts_as_missing_and_the_rest_is_used() {
+    const ODD: [&str; 11] = [
+        "null", "\"\"", "\"yes\"", "32400.0", "-1", "2", "65536", "{}", "[7]", "true",
+        "{\"a\":[{}]}",
+    ];
+    let fields = [
+        ("protocol", "\"https\""),
+        ("address", "\"10.0.2.1\""),
+        ("port", "32400"),
+        ("local", "1"),
+        ("relay", "false"),
+        ("uri", "\"https://10.0.2.1:32400\""),
+    ];
+    for (odd_field, odd) in fields.iter().flat_map(|(field, _)| ODD.map(|odd| (*field, odd))) {
+        let fields = fields.map(|(name, value)| {
+            format!("\"{name}\":{}", if name == odd_field { odd } else { value })
+        });
+        let device = found(connections(&format!("{{{}}}", fields.join(",")))).await.unwrap();
+        let first = &device.connections[0];
+        let case = format!("{odd_field}: {odd}: {first:?}");
+        assert_eq!(first.uri.as_str(), "https://10.0.2.1:32400/", "{case}");
+        // A text or a number that fits is taken as it is.
+        assert!(first.protocol == "https" || odd == "\"yes\"", "{case}");
+        assert!(first.address == "10.0.2.1" || odd == "\"yes\"", "{case}");
+        assert!(first.port == 32400 || odd == "2", "{case}");
+        assert!(first.local || odd_field == "local", "{case}");
+        assert!(!first.relay || odd == "true", "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_odd_optional_fields_is_read() {
+    for (field, odd) in [
+        ("name", "7"),
+        ("name", "[]"),
+        ("Connection", "null"),
+        ("Connection", "\"\""),
+        ("Connection", "[null]"),
+        ("presence", "{\"a\":1}"),
+    ] {
+        let body =
+            format!(r#"[{{"clientIdentifier":"243b47","accessToken":"a","{field}":{odd}}}]"#);
+        let device = found(device(&body)).await.unwrap();
+        assert_eq!((device.name, device.connections), (None, vec![]), "{field}: {odd}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_without_uri_is_built_from_protocol_address_and_port() {
+    let device = found(connections(
+        r#"{"protocol":"https","address":"10.0.2.1","port":32400},
+           {"protocol":"http","address":"2001:db8::1","port":"32400","uri":""},
+           {"protocol":"https","address":"plex.example","port":443,"uri":"plex.example:443"},
+           {"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
+           {"protocol":"ftp","address":"10.0.2.3","port":32400},{}"#,
     ));
     let device = device.await.unwrap();
-    assert_eq!(device.name.as_deref(), Some("PlexCorp (plex-corp)"));
-    assert_eq!(device.client_identifier, "243b47");
-    assert_eq!(device.access_token.expose_secret(), "transient-2");
-    let connection = &device.connections[0];
-    assert_eq!(connection.uri.as_str(), "https://10-0-2-123.93b1.plex.direct:32400/");
-    assert_eq!(
-        (connection.protocol.as_str(), connection.address.as_str()),
-        ("https", "10.0.2.123")
-    );
-    assert_eq!((connection.port, connection.local, connection.relay), (32400, true, false));
-}
-
-#[tokio::test]
-async fn a_device_and_a_connection_may_stand_alone_or_in_a_list() {
-    let one = r#"{"clientIdentifier":"c","accessToken":"a","Connection":
-        {"uri":"http://10.0.0.1:32400","port":"32400","local":"1","relay":0,"IPv6":false}}"#;
-    for body in [one.to_owned(), format!("[{one}]")] {
-        let device = found(device(&body)).await.unwrap();
-        assert_eq!(device.connections.len(), 1);
-        let connection = &device.connections[0];
-        assert_eq!((connection.port, connection.local, connection.relay), (32400, true, false));
-    }
+    let built = ["https://10.0.2.1:32400/", "http://[2001:db8::1]:32400/", "https://plex.example/"];
+    assert_eq!(uris(&device), built);
 }
 
 #[tokio::test]
 async fn what_a_connection_leaves_out_comes_from_its_uri() {
     for (uri, protocol, address, port) in [
         ("https://a.example:8443", "https", "a.example", 8443),
-        ("https://a.example", "https", "a.example", 443),
+        ("https://a.example/plex", "https", "a.example", 443),
         ("http://[2001:db8::1]:32400", "http", "2001:db8::1", 32400),
     ] {
-        let body = format!(
-            r#"{{"clientIdentifier":"c","accessToken":"a","Connection":[{{"uri":"{uri}"}}]}}"#
-        );
-        let device = found(device(&body)).await.unwrap();
+        let device = found(connections(&format!(r#"{{"uri":"{uri}"}}"#))).await.unwrap();
         let connection = &device.connections[0];
         assert_eq!(connection.protocol, protocol);
         assert_eq!((connection.address.as_str(), connection.port), (address, port));
@@ -87,131 +180,137 @@ async fn what_a_connection_leaves_out_comes_from_its_uri() {
 
 #[tokio::test]
 async fn connections_come_best_first_and_otherwise_in_the_servers_order() {
-    let body = r#"{"clientIdentifier":"c","accessToken":"a","Connection":[
-        {"uri":"https://relay1","relay":true},{"uri":"https://remote1"},
-        {"uri":"https://local1","local":true},{"uri":"https://relay2","relay":true,"local":true},
-        {"uri":"https://local2","local":true},{"uri":"https://remote2","local":false}]}"#;
-    let device = found(device(body)).await.unwrap();
+    let device = found(connections(
+        r#"{"uri":"https://relay1","relay":true},{"uri":"https://remote1"},
+           {"uri":"https://local1","local":true},{"uri":"https://relay2","relay":true},
+           {"uri":"https://local2","local":true},{"uri":"https://remote2","local":false}"#,
+    ));
+    let device = device.await.unwrap();
     let hosts: Vec<_> = device.connections.iter().filter_map(|c| c.uri.host_str()).collect();
     assert_eq!(hosts, ["local1", "local2", "remote1", "remote2", "relay1", "relay2"]);
 }
 
 #[tokio::test]
-async fn a_connection_of_no_use_is_skipped() {
-    let body = r#"{"clientIdentifier":"c","accessToken":"a","Connection":[{"uri":"::"},{},
-        {"uri":""},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"https://a?X-Plex-Token=s"},
-        {"uri":null},{"uri":"mailto:a@b"},{"uri":"https://good"}]}"#;
-    let device = found(device(body)).await.unwrap();
-    let uris: Vec<_> = device.connections.iter().map(|c| c.uri.as_str()).collect();
-    assert_eq!(uris, ["https://good/"]);
+async fn unusable_connections_are_left_out_and_logged_as_a_count() {
+    let (subscriber, log) = leak::recorder();
+    let _recording = tracing::subscriber::set_default(subscriber);
+    let unusable = r#"{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
+        {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"}"#;
+    let device = found(connections(&format!(r#"{unusable},{{"uri":"https://good"}}"#)));
+    assert_eq!(uris(&device.await.unwrap()), ["https://good/"]);
+    let log = log.lock().unwrap();
+    assert_eq!(log.matches("connections of a device ignored").count(), 1, "{log}");
+    assert!(log.contains("unusable=8"), "{log}");
 }
 
 #[tokio::test]
-async fn a_device_needs_no_name_and_no_connection() {
-    let device = found(device(MINIMAL)).await.unwrap();
-    assert_eq!(device.name, None);
-    assert!(device.connections.is_empty());
+async fn the_device_is_the_one_that_was_asked_for() {
+    let other = r#"{"clientIdentifier":"other","accessToken":"wrong"}"#;
+    for (source, listed) in [
+        ("server://243b47", "243b47"),
+        ("server://243B47", "243b47"),
+        ("server://243b47/com.plexapp.plugins.library", "243B47"),
+        ("server://243b47/", "243b47"),
+        ("provider://p", "p"),
+    ] {
+        let right = format!(r#"{{"clientIdentifier":"{listed}","accessToken":"right"}}"#);
+        let list = device(&format!("[{other},{right},{other}]"));
+        let device = look_up(source, list).await.unwrap();
+        assert_eq!(device.access_token.expose_secret(), "right", "{source}");
+    }
+    // A provider's only device may have another name.
+    look_up("provider://tv.plex.provider.vod", device(other)).await.unwrap();
+    for source in ["server://243b47", "server://243b471", "server://othe"] {
+        let error = look_up(source, device(other)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoDevice, "{source}");
+        assert!(!format!("{error:?}").contains("wrong"), "a token is shown");
+    }
 }
 
 #[tokio::test]
-async fn a_single_device_is_the_answer_whatever_its_identifier() {
-    assert_eq!(found(device(MINIMAL)).await.unwrap().client_identifier, "c");
-}
-
-#[tokio::test]
-async fn of_several_devices_the_one_that_was_asked_for_is_the_answer() {
-    let other = r#"{"clientIdentifier":"243b47","accessToken":"right"}"#;
-    let device = found(device(&format!("[{MINIMAL},{other},{MINIMAL}]"))).await.unwrap();
-    assert_eq!(device.access_token.expose_secret(), "right");
-}
-
-#[tokio::test]
-async fn no_device_or_none_that_matches_is_an_error_of_its_own() {
-    let answers = [
+async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
+    let two = r#"{"clientIdentifier":"a","accessToken":"a"},{"clientIdentifier":"b"}"#;
+    for empty in [
         device("[]"),
         device("null"),
-        device(&format!("[{MINIMAL},{MINIMAL}]")),
+        device("\"\""),
+        device(&format!("[{two}]")),
         json(r#"{"MediaContainer":{}}"#),
-    ];
-    for answer in answers {
-        let error = found(answer).await.unwrap_err();
-        assert!(matches!(error, Error::NoMatchingDevice(_)), "{error:?}");
-        assert_eq!(error.status().unwrap(), 200);
+        json(r#"{"MediaContainer":{"size":0,"identifier":"com.plexapp.system"}}"#),
+    ] {
+        let error = found(empty).await.unwrap_err();
+        assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::NoDevice, 200));
+        assert!(error.to_string().contains("the server does not know this source"), "{error}");
+    }
+    for other in [
+        json("{}"),
+        json("[]"),
+        json("7"),
+        json(r#"{"MediaContainer":null}"#),
+        json(r#"{"MediaContainer":{"size":1,"Directory":[{"key":"1"}]}}"#),
+        json(r#"{"MediaContainer":{"size":0,"machineIdentifier":"243b47"}}"#),
+        json(r#"{"MediaContainer":{"token":"a"}}"#),
+        device("7"),
+        device("\"x\""),
+        device(r#"{"accessToken":"a"}"#),
+        device(r#"{"accessToken":"a","clientIdentifier":7}"#),
+    ] {
+        let text = String::from_utf8_lossy(&other).into_owned();
+        let error = found(other).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{text}: {error}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_without_a_usable_token_is_an_error() {
-    for container in [
-        "{}",
-        r#"{"token":null}"#,
-        r#"{"token":""}"#,
-        r#"{"token":"a\nb"}"#,
-        r#"{"token":"a\u0000b"}"#,
-        r#"{"token":"tök"}"#,
-        r#"{"token":" a"}"#,
-    ] {
-        let error = minted(json(format!(r#"{{"MediaContainer":{container}}}"#))).await.unwrap_err();
-        assert!(matches!(error, Error::NoToken(_)), "{container}: {error:?}");
-        assert!(error.to_string().contains("MediaContainer.token"), "{error}");
+async fn a_response_without_a_usable_token_is_an_error_that_names_the_member() {
+    for container in ["{}", r#"{"token":null}"#, r#"{"token":""}"#, r#"{"token":"tök"}"#] {
+        let error = token(json(format!(r#"{{"MediaContainer":{container}}}"#))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoToken, "{container}");
+        assert!(error.to_string().contains("`MediaContainer.token` is unusable: it "), "{error}");
     }
-    for token in ["", r#""accessToken":"","#, r#""accessToken":"a b","#] {
-        let body = format!(r#"{{{token}"clientIdentifier":"c"}}"#);
+    for member in ["", r#""accessToken":"","#, r#""accessToken":"a b","#] {
+        let body = format!(r#"{{{member}"clientIdentifier":"243b47"}}"#);
         let error = found(device(&body)).await.unwrap_err();
-        assert!(matches!(error, Error::NoToken(_)), "{error:?}");
-        assert!(error.to_string().contains("accessToken"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::NoToken, "{member}");
+        assert!(error.to_string().contains("`accessToken` is unusable: it "), "{error}");
     }
 }
 
 #[tokio::test]
-async fn what_came_in_place_of_json_is_named_and_not_shown() {
-    for (body, kind) in [
-        ("", BodyKind::Empty),
-        ("<html><body>secret-body</body></html>", BodyKind::Html),
-        ("<?xml version=\"1.0\"?><MediaContainer token=\"secret-body\"/>", BodyKind::Xml),
-        ("secret-body", BodyKind::Text),
-        ("{\"secret-body\": nope}", BodyKind::Text),
+async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
+    for (body, kind, text) in [
+        ("", ErrorKind::Decode, "got an empty body"),
+        (" \r\n", ErrorKind::Decode, "got an empty body"),
+        ("\u{feff}", ErrorKind::Decode, "got an empty body"),
+        ("<html><body>secret<br></body></html>", ErrorKind::Decode, "got HTML"),
+        ("<html><body>secret</body></html>", ErrorKind::Decode, "got HTML"),
+        ("\n<!DOCTYPE HTML><p>secret", ErrorKind::Decode, "got HTML"),
+        ("secret", ErrorKind::Decode, "got a body that can't be read, at line 1, column 1"),
+        ("{\"secret\": nope}", ErrorKind::Decode, "that can't be read, at line 1, column"),
+        ("{\"MediaContainer\":\"secret\"}", ErrorKind::Decode, "got another shape, at line 1"),
+        ("[\"secret\"]", ErrorKind::Decode, "got another shape"),
+        ("\"secret\"", ErrorKind::Decode, "got another shape"),
+        ("<secret a='b'/>", ErrorKind::Decode, "got another shape"),
+        ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", ErrorKind::Decode, "another shape"),
+        ("{\"MediaContainer\":{\"token\":\"secret", ErrorKind::BodyCutShort, "before it was"),
+        ("\u{feff}{\"MediaContainer\":{\"tok", ErrorKind::BodyCutShort, "before it was"),
     ] {
-        // Whatever its Content-Type says.
-        let error = minted(json(body)).await.unwrap_err();
-        let Error::NotJson(failure) = &error else { panic!("{error:?}") };
-        assert_eq!(failure.body_kind, Some(kind));
-        let text = format!("{error} {error:?}");
-        assert!(text.contains("MediaContainer.token"), "{text}");
-        assert!(!text.contains("secret-body"), "{text}");
+        let error = token(json(body)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{body}: {error}");
+        assert!(error.to_string().contains(text), "{body}: {error}");
+        assert!(!format!("{error} {error:?}").contains("secret"), "{body} is shown");
     }
 }
 
 #[tokio::test]
-async fn json_of_another_shape_is_told_by_its_place_and_not_shown() {
-    for body in [
-        r#"{"MediaContainer":{"token":{"secret-body":1}}}"#,
-        r#"{"MediaContainer":"secret-body"}"#,
-        r#"{"MediaContainer":{"token":["secret-body"]}}"#,
-        r#"{"secret-body":{}}"#,
-        r#"["secret-body"]"#,
-        r#""secret-body""#,
-    ] {
-        let error = minted(json(body)).await.unwrap_err();
-        assert!(matches!(error, Error::UnexpectedJson(_)), "{body}: {error:?}");
-        let text = format!("{error} {error:?}");
-        assert!(text.contains("line 1, column"), "{text}");
-        assert!(!text.contains("secret-body"), "{text}");
+async fn a_compressed_body_is_refused_by_name_and_an_identity_is_none() {
+    let good = r#"{"MediaContainer":{"token":"transient-1"}}"#;
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let error = token(respond(200, &[("Content-Encoding", coding)], good)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains("the response is compressed"), "{error}");
     }
-    let error = found(device(r#"{"accessToken":"a"}"#)).await.unwrap_err();
-    assert!(matches!(error, Error::UnexpectedJson(_)), "{error:?}");
-    assert!(error.to_string().contains("clientIdentifier"), "{error}");
-}
-
-#[tokio::test]
-async fn a_compressed_body_is_refused_by_name() {
-    for answer in [
-        respond(200, &[("Content-Encoding", "gzip")], b"\x1f\x8b\x08"),
-        respond(200, &[("Content-Encoding", "br")], b"{}"),
-        json(b"\x1f\x8b\x08"),
-    ] {
-        let error = minted(answer).await.unwrap_err();
-        assert!(matches!(error, Error::NotJson(_)), "{error:?}");
-        assert!(error.to_string().contains("compressed"), "{error}");
+    for coding in ["Identity", "", " identity ,"] {
+        token(respond(200, &[("Content-Encoding", coding)], good)).await.unwrap();
     }
 }

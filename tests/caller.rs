@@ -1,7 +1,5 @@
 //! What a caller may do with a client: threads, runtimes, crowds, none at all.
 
-mod matrix;
-mod support;
 
 use std::future::Future as _;
 use std::task::{Context, Poll, Waker};
@@ -71,7 +69,7 @@ fn no_task_outlives_the_client() {
         drop(client);
         clone.transient_token().await.unwrap();
         drop(clone);
-        assert_eq!(matrix::tasks_left().await, 0);
+        assert_eq!(support::matrix::tasks_left().await, 0);
     });
 }
 

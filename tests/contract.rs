@@ -1,6 +1,5 @@
 //! What the code does is what `openapi/plex-auth.json` says.
 
-mod support;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

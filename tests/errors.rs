@@ -1,187 +1,244 @@
-//! What a person learns from each error status, in each dress of its body.
-
-mod support;
+//! What a person and a program learn from each error: the text, the kind, the server's explanation.
 
 use std::error::Error as _;
 
-use plex_auth::{BodyKind, Error, Failure, Source};
+use plex_auth::{Client, Error, ErrorKind, Source};
+use support::tls::Authority;
 use support::{Server, Step, TOKEN, respond};
 
-/// The errors of a mint and of a look-up that were answered so.
-async fn errors(answer: Vec<u8>) -> [Error; 2] {
-    let server = Server::start(move |_| answer.clone());
-    let source: Source = "server://243b47".parse().unwrap();
-    let client = server.client();
+fn source() -> Source {
+    "server://243b47".parse().unwrap()
+}
+
+/// The errors of both calls, of a client of this server.
+async fn errors_of(client: &Client) -> [Error; 2] {
     [
         client.transient_token().await.unwrap_err(),
-        client.source_connection_information(&source).await.unwrap_err(),
+        client.source_connection_information(&source()).await.unwrap_err(),
     ]
 }
 
+/// The errors of both calls, answered so.
+async fn errors(response: Vec<u8>) -> [Error; 2] {
+    let server = Server::start(move |_| response.clone());
+    errors_of(&server.client()).await
+}
+
 #[track_caller]
-fn failure(error: &Error) -> &Failure {
-    error.failure().unwrap()
+fn assert_says(error: &Error, texts: &[&str]) {
+    let shown = error.to_string();
+    assert!(texts.iter().all(|text| shown.contains(text)), "{texts:?} not in: {shown}");
+    assert!(!shown.contains('\n'), "more than one line: {shown}");
+}
+
+const HTML: &str = "<html><head><script>secret()</script><title>Unauthorized</title></head>\
+                    <body><h1>401 Unauthorized</h1></body></html>";
+
+fn json_error(code: &str, message: &str) -> String {
+    format!(r#"{{"errors":[{{"code":{code},"message":"{message}","status":401}}]}}"#)
 }
 
 #[tokio::test]
-async fn the_servers_code_and_words_are_read_from_json_whatever_its_type() {
-    let body =
-        r#"{"errors":[{"code":1001,"message":"User could not be authenticated","status":401}]}"#;
-    for content_type in ["application/json", "text/html", "nonsense"] {
-        for error in errors(respond(401, &[("Content-Type", content_type)], body)).await {
-            assert!(matches!(error, Error::Unauthorized(_)), "{error:?}");
-            assert!(error.is_auth() && !error.is_retryable());
-            assert_eq!(failure(&error).code, Some(1001));
-            assert_eq!(failure(&error).message.as_deref(), Some("User could not be authenticated"));
-            assert_eq!(failure(&error).body_kind, Some(BodyKind::Json));
-            let text = error.to_string();
-            assert!(text.contains("48 hours") && text.contains("restarts"), "{text}");
-            assert!(text.contains("User could not be authenticated (its code 1001)"), "{text}");
+async fn the_servers_explanation_is_read_from_json_and_xml_whatever_the_content_type() {
+    let xml = "<?xml version=\"1.0\"?><!-- a --><Response code='1001' title='User' status='no'/>";
+    for (body, message) in [
+        (json_error("1001", "User: no"), "User: no"),
+        (json_error("\"1001\"", "User: no"), "User: no"),
+        (format!("\u{feff}{}", json_error("1001", "User: no")), "User: no"),
+        (r#"{"errors":{"code":1001,"message":"User: no"}}"#.to_owned(), "User: no"),
+        (xml.to_owned(), "User: no"),
+    ] {
+        for content_type in ["application/json", "text/html", "nonsense"] {
+            for error in errors(respond(401, &[("Content-Type", content_type)], &body)).await {
+                assert_eq!(error.server_code(), Some(1001), "{body}");
+                assert_eq!(error.server_message(), Some(message), "{body}");
+                assert_says(&error, &["; the server says: User: no (code 1001)"]);
+            }
         }
     }
 }
 
 #[tokio::test]
-async fn html_is_recognised_and_not_repeated() {
-    let body = "<html><head><title>Unauthorized</title></head><body><h1>401 Unauthorized</h1></body></html>";
-    for error in errors(respond(401, &[("Content-Type", "application/json")], body)).await {
-        assert_eq!(failure(&error).body_kind, Some(BodyKind::Html));
-        assert_eq!((failure(&error).code, &failure(&error).message), (None, &None));
+async fn a_body_without_an_explanation_is_not_shown() {
+    for body in [HTML, "", "secret", "{\"secret\":1}", "{\"errors\":[]}", "{\"errors\":\"secret\"}"] {
+        for error in errors(respond(401, &[("Content-Type", "application/json")], body)).await {
+            assert_eq!((error.server_code(), error.server_message()), (None, None), "{body}");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{body} is shown");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_starting_server_is_told_by_its_own_words() {
-    let body = "<Response code=\"503\" title=\"Maintenance\" status=\"Plex Media Server is \
-                currently running startup maintenance tasks.\" />";
-    for error in errors(respond(503, &[("Retry-After", "7")], body)).await {
-        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-        assert!(error.is_retryable());
-        assert_eq!(error.retry_after().unwrap().as_secs(), 7);
-        let words =
-            "Maintenance: Plex Media Server is currently running startup maintenance tasks.";
-        assert_eq!(failure(&error).message.as_deref(), Some(words));
-        assert_eq!(failure(&error).code, Some(503));
-        assert!(error.to_string().contains("come back in 7 s"), "{error}");
+async fn the_callers_token_in_an_explanation_is_replaced_and_the_rest_escaped_and_cut() {
+    let long = "ü".repeat(300);
+    for (message, shown) in [
+        (format!("bad {TOKEN}"), "bad [redacted]".to_owned()),
+        (format!("{TOKEN}{}", TOKEN.to_lowercase()), "[redacted][redacted]".to_owned()),
+        (format!("{}!", &TOKEN[1..]), format!("{}!", &TOKEN[1..])),
+        (r"\u001b[31mred\u202e\nline".to_owned(), r"\u{1b}[31mred\u{202e}\nline".to_owned()),
+        (long.clone(), format!("{}…", "ü".repeat(255))),
+    ] {
+        for error in errors(respond(401, &[], json_error("1", &message))).await {
+            let is_right = error.server_message() == Some(&*shown);
+            assert!(is_right, "a message is shown in another way than `{shown}`");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_400_names_the_parameters() {
-    let [mint, source] = errors(respond(400, &[], "")).await;
-    assert!(matches!(mint, Error::BadRequest(_)) && matches!(source, Error::BadRequest(_)));
-    assert!(mint.to_string().contains("`type` or `scope`"), "{mint}");
-    assert!(source.to_string().contains("`source`"), "{source}");
-}
-
-#[tokio::test]
-async fn a_403_tells_who_may() {
-    for error in errors(respond(403, &[], "")).await {
-        assert!(matches!(error, Error::Forbidden(_)) && error.is_auth());
-        assert!(error.to_string().contains("admin's token"), "{error}");
+async fn a_401_names_the_likely_causes() {
+    for error in errors(respond(401, &[], HTML)).await {
+        assert_eq!(error.kind(), ErrorKind::Unauthorized);
+        assert!(error.is_auth() && !error.is_retryable());
+        let causes = ["401 Unauthorized: ", "it has expired", "before a restart of the server"];
+        assert_says(&error, &causes);
+        assert_says(&error, &["not a token for this server", "JWT of plex.tv"]);
     }
 }
 
 #[tokio::test]
-async fn a_404_tells_of_old_servers_and_wrong_paths() {
-    for error in errors(respond(404, &[], "")).await {
-        assert!(matches!(error, Error::NotFound(_)), "{error:?}");
-        assert!(
-            error.to_string().contains("1.15.4") && error.to_string().contains("path"),
-            "{error}"
-        );
+async fn a_403_says_who_may_and_that_a_proxy_may_have_answered() {
+    for error in errors(respond(403, &[], "<html>Just a moment...</html>")).await {
+        assert!(error.kind() == ErrorKind::Forbidden && error.is_auth());
+        assert_says(&error, &["an admin's token", "or a proxy in front of the server refused"]);
     }
 }
 
 #[tokio::test]
-async fn a_429_tells_when_to_come_back() {
-    for error in errors(respond(429, &[("Retry-After", "86400")], "")).await {
-        assert!(matches!(error, Error::TooManyRequests(_)) && error.is_retryable());
-        assert_eq!(error.retry_after().unwrap().as_secs(), 86400);
+async fn a_400_over_http_says_that_the_port_may_need_https_unless_a_pms_explains_it() {
+    for body in [
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+        "Client sent an HTTP request to an HTTPS server.\n",
+    ] {
+        for error in errors(respond(400, &[("Content-Type", "text/html")], body)).await {
+            assert_eq!(error.kind(), ErrorKind::BadRequest);
+            assert_says(&error, &["the port may need `https`"]);
+            assert!(!error.to_string().contains("parameter"), "{error}");
+        }
+    }
+    for body in [json_error("1000", "no"), String::new()] {
+        let [token, look_up] = errors(respond(400, &[], &body)).await;
+        assert_says(&token, &["a query parameter", "`type` or `scope`"]);
+        assert_says(&look_up, &["a query parameter", "`source`"]);
+        assert!(!format!("{token} {look_up}").contains("https"), "{token} {look_up}");
+    }
+    // Where `https` is spoken already, nothing better is known.
+    let authority = Authority::new();
+    let server = Server::start_tls(authority.server("127.0.0.1"), |_| respond(400, &[], HTML));
+    let root = authority.root();
+    let client = server.builder().configure_http(|http| http.tls_certs_only([root]));
+    for error in errors_of(&client.build().unwrap()).await {
+        assert_says(&error, &["a query parameter"]);
+        assert!(!error.to_string().contains("may need"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_names_the_origin_alone() {
-    for (location, origin) in [
-        ("https://other.example:8443/path?token=t", "https://other.example:8443"),
-        ("/login", "http://127.0.0.1"),
-        ("http://[::1", "nowhere"),
+async fn a_server_that_closes_an_http_connection_may_need_https() {
+    for last in [Step::Close, Step::Reset] {
+        let server = Server::raw(move |_| vec![Step::Read, last.clone()]);
+        for error in errors_of(&server.client()).await {
+            assert_eq!(error.kind(), ErrorKind::Connect);
+            assert_says(&error, &["closed before a response came; the port may need `https`"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_404_shows_the_path_without_the_query_and_speaks_of_age_for_the_look_up_only() {
+    let server = Server::start(|_| respond(404, &[], ""));
+    let client = support::builder(format!("{}/my/plex/", server.url())).build().unwrap();
+    let [token, look_up] = errors_of(&client).await;
+    assert_eq!([token.kind(), look_up.kind()], [ErrorKind::NotFound; 2]);
+    assert_says(&token, &["nothing at /my/plex/security/token: the address may have the wrong path"]);
+    assert_says(&look_up, &["nothing at /my/plex/security/resources: ", "PMS 1.15.4 or newer"]);
+    assert!(!token.to_string().contains("1.15.4"), "{token}");
+    assert!(!format!("{token} {look_up}").contains('?'), "{token} {look_up}");
+}
+
+#[tokio::test]
+async fn a_429_or_503_says_how_long_to_wait() {
+    let starting = "<Response code=\"503\" title=\"Maintenance\" status=\"Plex Media Server is \
+                    currently running startup maintenance tasks.\" />";
+    let wait = [("Retry-After", "86400")];
+    for error in errors(respond(503, &wait, starting)).await {
+        assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable());
+        assert_eq!(error.retry_after().unwrap().as_secs(), 86_400);
+        let message = "Maintenance: Plex Media Server is currently running startup maintenance tasks.";
+        assert_eq!((error.server_code(), error.server_message()), (Some(503), Some(message)));
+        assert_says(&error, &["the server is starting or busy", "it asks to wait 86400 s"]);
+    }
+    for error in errors(respond(429, &wait, "")).await {
+        assert!(error.kind() == ErrorKind::TooManyRequests && error.is_retryable());
+        assert_says(&error, &["too many requests", "it asks to wait 86400 s"]);
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_a_proxy_speaks_of_the_proxy() {
+    for status in (520..=526).chain([502, 504, 530]) {
+        for error in errors(respond(status, &[], HTML)).await {
+            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Status, status));
+            let is_tls = matches!(status, 525 | 526);
+            assert_eq!(error.is_retryable(), !is_tls, "{status}");
+            let text = match is_tls {
+                true => "Cloudflare can't make a TLS connection to the server",
+                false => "a proxy in front of the server can't reach it",
+            };
+            assert_says(&error, &[text]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_other_status_asks_whether_it_is_a_pms() {
+    for status in [201, 204, 206, 402, 405, 411, 418, 500, 501, 505, 527, 599] {
+        for error in errors(respond(status, &[], if status == 204 { "" } else { HTML })).await {
+            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Status, status));
+            assert!(!error.is_retryable() && !error.is_auth());
+            assert_says(&error, &["an unexpected status: is it a Plex Media Server?"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_shows_the_origin_and_is_advice_for_https_on_the_same_host_only() {
+    let proxy = "a proxy in front of the server may have answered";
+    for (location, origin, advice) in [
+        ("https://127.0.0.1:8443/secret?a=secret", "https://127.0.0.1:8443", "use that as the address"),
+        ("https://login.example/secret", "https://login.example,", proxy),
+        ("https://10-0-2-1.93b1.plex.direct/", "https://10-0-2-1.93b1.plex.direct,", proxy),
+        ("http://127.0.0.1:1/secret", "http://127.0.0.1:1,", proxy),
+        ("/secret", "http://127.0.0.1:", proxy),
+        ("mailto:secret@example", "points nowhere", proxy),
+        ("http://[::secret", "points nowhere", proxy),
     ] {
         for error in errors(respond(302, &[("Location", location)], "")).await {
-            assert!(matches!(error, Error::Redirect(_)), "{error:?}");
-            let text = error.to_string();
-            assert!(text.contains(origin), "{text}");
-            assert!(!text.contains("path") && !text.contains("login"), "{text}");
+            assert_eq!(error.kind(), ErrorKind::Redirect);
+            assert_says(&error, &["302 Found: ", origin, advice]);
+            assert_eq!(error.to_string().contains("use that"), advice != proxy, "{error}");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{location} is shown");
         }
     }
-}
-
-#[tokio::test]
-async fn a_token_in_a_locations_host_is_masked() {
     let location = format!("https://{TOKEN}.example/");
     for error in errors(respond(301, &[("Location", &location)], "")).await {
         let text = format!("{error} {error:?}").to_ascii_lowercase();
         assert!(!text.contains(&TOKEN.to_ascii_lowercase()), "a token is shown");
+        assert!(error.to_string().contains("https://[redacted].example"), "a host is hidden");
     }
 }
 
 #[tokio::test]
-async fn another_status_comes_with_the_kind_of_its_body() {
-    for status in [204, 402, 418, 500, 501, 507, 599] {
-        let body = if status == 204 { "" } else { "<html></html>" };
-        for error in errors(respond(status, &[], body)).await {
-            assert!(matches!(error, Error::UnexpectedStatus(_)), "{error:?}");
-            assert_eq!(error.status().unwrap(), status);
-            assert!(!error.is_retryable());
-            let kind = if status == 204 { "nothing" } else { "HTML" };
-            assert!(error.to_string().contains(kind), "{error}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_callers_token_in_the_servers_words_is_masked() {
-    let body = format!(r#"{{"errors":[{{"code":1001,"message":"bad {TOKEN} \u001b[31m"}}]}}"#);
-    for error in errors(respond(401, &[], body)).await {
-        assert_eq!(failure(&error).message.as_deref(), Some("bad [masked] \\u{1b}[31m"));
-    }
-}
-
-#[tokio::test]
-async fn an_error_names_the_origin_and_keeps_its_cause_without_the_url() {
+async fn an_error_names_the_call_and_the_origin_and_keeps_its_cause_without_the_url() {
     let server = Server::stopped(|_| Step::Close);
-    let error = server.client().transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Connection(_)), "{error:?}");
-    assert!(error.to_string().contains(&server.url()), "{error}");
-    assert!(error.to_string().contains("refused"), "{error}");
-    let source = error.source().unwrap().downcast_ref::<plex_auth::reqwest::Error>().unwrap();
+    let client = support::builder(format!("{}/prefix", server.url())).build().unwrap();
+    let [token, look_up] = errors_of(&client).await;
+    assert_says(&token, &[&format!("getting a transient token at {}: ", server.url()), "refused"]);
+    assert_says(&look_up, &[&format!("looking up a source at {}: ", server.url()), "refused"]);
+    assert_eq!((token.kind(), token.attempts()), (ErrorKind::Connect, 1));
+    assert_eq!(token.origin(), Some(&*server.url()));
+    assert_eq!((token.status(), token.retry_after()), (None, None));
+    let source = token.source().unwrap().downcast_ref::<plex_auth::reqwest::Error>().unwrap();
     assert!(source.url().is_none());
-    let cheap = error.clone();
-    assert_eq!(cheap.to_string(), error.to_string());
-}
-
-#[test]
-fn a_call_outside_a_runtime_is_an_error() {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    let client = support::builder("http://127.0.0.1:1").build().unwrap();
-    let call = pin!(client.transient_token());
-    match call.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(Error::NoRuntime)) => {}
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-#[cfg(feature = "rustls")]
-async fn https_to_a_bare_address_points_to_plex_direct() {
-    let config = support::tls::Authority::new().server("10-0-0-1.hash.plex.direct");
-    let server = Server::start_tls(config, |_| Step::Close);
-    let error = server.client().transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Tls(_)), "{error:?}");
-    assert!(error.to_string().contains("plex.direct"), "{error}");
-    assert_eq!(failure(&error).tries, 1);
+    assert_eq!(token.clone().to_string(), token.to_string());
 }

@@ -1,26 +1,188 @@
-//! How much memory the matrix takes: in a process of its own, because tests share one.
+//! What responses cost. Memory is a process's, so the client runs in one of its own, and its server
+//! in another.
 
-#![cfg(feature = "rustls")]
+#![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
 
-mod matrix;
-mod support;
+use std::process::Command;
+use std::time::Duration;
 
-/// The most that this process has had in memory at once.
-#[cfg(target_os = "linux")]
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+use futures_util::future::join_all;
+use plex_auth::{Client, Error, ErrorKind, Source};
+use support::matrix::{byte_by_byte, padded_chunks, tasks_left};
+use support::{Request, Server, Step, Steps, good, json, leak};
+
+/// Runs the test again in a process of its own, as the client of this server.
+fn in_own_process(test: &str, script: fn(&Request) -> Steps, client: impl AsyncFnOnce(String)) {
+    const URL: &str = "PLEX_AUTH_TEST_SERVER";
+    if let Ok(url) = std::env::var(URL) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        return runtime.enable_all().build().unwrap().block_on(client(url));
+    }
+    let server = Server::start(script);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env(URL, server.url());
+    assert!(command.status().unwrap().success(), "the client's process failed");
 }
 
-/// The hostile server counts, too: it streams, and remembers little.
-#[cfg(target_os = "linux")]
+/// A number of `/proc/self/status`, in MiB: `VmRSS` is now, `VmHWM` the most so far.
+fn mib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() / 1024
+}
+
+const TOKEN: &str = "/security/token";
+const SOURCE: &str = "/security/resources";
+const IDENTITY: &str = "/identity";
+
+/// White space, and a body that all calls can read.
+fn padded(size: usize) -> Vec<u8> {
+    let body = r#"{"errors":[],"MediaContainer":{"token":"a","machineIdentifier":"243b47"}}"#;
+    [" ".repeat(size - body.len()).as_bytes(), body.as_bytes()].concat()
+}
+
+/// As many of `inner`, by number, as fit into 1 MiB.
+fn full(begin: &str, inner: impl Fn(usize) -> String, end: &str) -> Steps {
+    let mut body = begin.to_owned();
+    for next in (0..).map(inner) {
+        if body.len() + next.len() + end.len() > 1024 * 1024 {
+            break;
+        }
+        body += &next;
+    }
+    json(body + end).into()
+}
+
+/// Devices in JSON, each with as many of `inner` in its list as a list keeps, or fewer.
+fn devices(inner: &str, times: usize) -> Steps {
+    let device = format!(r#"{{"Connection":[{}null]}},"#, inner.repeat(times));
+    full(r#"{"MediaContainer":{"Device":["#, |_| device.clone(), "null]}}")
+}
+
+fn xml(inner: impl Fn(usize) -> String) -> Steps {
+    full("<MediaContainer>", inner, "</MediaContainer>")
+}
+
+/// A response, and the path that it answers.
+type Case = (&'static str, &'static str, fn() -> Steps);
+
+/// The numbers of pieces are those of the reports of what went wrong, or enough to see it.
+const CASES: &[Case] = &[
+    ("300,000 writes of a byte", TOKEN, || byte_by_byte(200, &padded(300_000)).into()),
+    ("6,000 chunks with sizes of 8 kB", TOKEN, || padded_chunks(200, &padded(6_000), 8_000).into()),
+    ("an identity in writes", IDENTITY, || byte_by_byte(200, &padded(300_000)).into()),
+    ("an identity in chunks", IDENTITY, || padded_chunks(200, &padded(6_000), 8_000).into()),
+    ("an error in writes", SOURCE, || byte_by_byte(404, &padded(60_000)).into()),
+    ("empty connections", SOURCE, || devices("{},", 340)),
+    ("many empty connections", SOURCE, || devices("{},", 1_000)),
+    ("few empty connections", SOURCE, || devices("{},", 4)),
+    ("ports", SOURCE, || devices(r#"{"port":1},"#, 90)),
+    ("URIs", SOURCE, || devices(r#"{"uri":"a:"},"#, 90)),
+    ("lists in the place of a flag", SOURCE, || devices(r#"{"local":[[],[],[],[]]},"#, 340)),
+    ("keys", SOURCE, || full(r#"{"MediaContainer":{"#, |at| format!(r#""{at}":0,"#), r#""":0}}"#)),
+    ("XML connections", SOURCE, || {
+        xml(|_| format!("<Device>{}</Device>", "<Connection/>".repeat(80)))
+    }),
+    ("XML devices", SOURCE, || xml(|at| format!("<Device a='{at}'/>"))),
+    ("XML elements in elements", SOURCE, || xml(|_| "<a><b><c><d e=''/></c></b></a>".to_owned())),
+    ("XML names", SOURCE, || xml(|at| format!("<a{at}/>"))),
+    ("XML attributes", SOURCE, || {
+        xml(|at| {
+            let attributes: String = (0..900).map(|number| format!(" a{number}=''")).collect();
+            format!("<b{at}{attributes}/>")
+        })
+    }),
+];
+
 #[test]
-fn the_matrix_stays_under_64_mib() {
-    let before = peak_mib();
-    let outcome = matrix::run(matrix::Secrets::random(), |_| true, |_| {});
-    let peak = peak_mib();
-    println!("{} cases, {peak} MiB at most, {before} MiB before", outcome.cases);
-    assert!(peak < 64, "{peak} MiB");
+fn a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut() {
+    fn script(request: &Request) -> Steps {
+        let (_, path) = request.path().split_at(1);
+        let (case, path) = path.split_once('/').unwrap();
+        let (_, answered, steps) = CASES[case.parse::<usize>().unwrap()];
+        if answered.strip_prefix('/') == Some(path) {
+            return steps();
+        }
+        // The server lists itself.
+        let uri = request.target().split("/security").next().unwrap();
+        let uri = format!("http://{}{uri}", request.header("host").unwrap());
+        json(format!(
+            r#"{{"MediaContainer":{{"Device":{{"clientIdentifier":"243b47","accessToken":"a",
+            "Connection":{{"uri":"{uri}"}}}}}}}}"#
+        ))
+        .into()
+    }
+    let test = "a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut";
+    in_own_process(test, script, async |url| {
+        let source = Source::server("243b47").unwrap();
+        let client = |case: usize| {
+            let builder = support::builder(format!("{url}/{case}")).allow_insecure_http(true);
+            builder.timeout(Duration::from_secs(120)).build().unwrap()
+        };
+        drop(client(0));
+        let before = mib("VmRSS");
+        for (number, (name, path, _)) in CASES.iter().enumerate() {
+            let client = client(number);
+            let result = match *path {
+                TOKEN => client.transient_token().await.map(drop),
+                SOURCE => client.source_connection_information(&source).await.map(drop),
+                _ => client.connect(&source).await.map(drop),
+            };
+            // Only that it was read matters, and not what it was.
+            let kind = result.err().map(|error| error.kind());
+            let expected = [ErrorKind::NoDevice, ErrorKind::Decode, ErrorKind::NotFound];
+            assert!(kind.is_none_or(|kind| expected.contains(&kind)), "{kind:?}: {name}");
+            assert_eq!(kind.is_none(), *path != SOURCE, "{kind:?}: {name}");
+            let growth = mib("VmHWM") - before;
+            println!("{growth} MiB after {name}");
+            assert!(growth < 32, "{growth} MiB: {name}");
+        }
+    });
+}
+
+#[test]
+fn each_of_10_000_calls_at_once_ends() {
+    const CALLS: usize = 10_000;
+    let script = |request: &Request| good(request, "fresh").into();
+    in_own_process("each_of_10_000_calls_at_once_ends", script, async |url| {
+        let limit = Duration::from_secs(60);
+        let builder = support::builder(url).connect_timeout(limit).timeout(limit).max_retries(3);
+        let client: Client = builder.build().unwrap();
+        let calls = join_all((0..CALLS).map(|_| client.transient_token()));
+        let calls = tokio::time::timeout(limit + Duration::from_secs(10), calls);
+        let results = calls.await.expect("a call hangs");
+        let done = results.iter().filter(|result| result.is_ok()).count();
+        for error in results.iter().filter_map(|result| result.as_ref().err()) {
+            // The system may not allow so many sockets.
+            let kind = Error::kind(error);
+            assert!(matches!(kind, ErrorKind::Connect | ErrorKind::Timeout), "{error}");
+        }
+        println!("{done} of {CALLS} answered, {} MiB at most", mib("VmHWM"));
+        assert!(done > 0);
+        drop(client);
+        assert_eq!(tasks_left().await, 0);
+    });
+}
+
+#[test]
+fn a_list_of_340_000_unusable_connections_is_one_log_event() {
+    let list = format!("[{}{{}}]", "{},".repeat(340_000));
+    let body = format!(
+        r#"{{"MediaContainer":{{"Device":{{"clientIdentifier":"243b47","accessToken":"a",
+        "Connection":{list}}}}}}}"#
+    );
+    let server = Server::start(move |_| Step::Send(json(&body)));
+    let client = server.client();
+    let (subscriber, log) = leak::recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let device = tracing::subscriber::with_default(subscriber, || {
+        let source = Source::server("243b47").unwrap();
+        runtime.block_on(client.source_connection_information(&source)).unwrap()
+    });
+    assert!(device.connections.is_empty());
+    let log = log.lock().unwrap();
+    let events: Vec<_> = log.lines().filter(|line| line.contains("ignored")).collect();
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert!(events[0].contains("unusable=1000"), "{events:#?}");
 }

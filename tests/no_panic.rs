@@ -1,14 +1,26 @@
-//! Whatever a caller gives and a server sends: a value or an `Error`, never a panic.
+//! Whatever a caller passes and a server sends: a value or an `Error`, never a panic.
+//!
+//! `PROPTEST_CASES=10000 cargo test --test no_panic` tries more of each.
 
-mod support;
+#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use plex_auth::{Client, Source, Token};
+use plex_auth::{Client, Error, Source, Token, wire};
 use proptest::prelude::*;
-use support::any::{answer, call_with, json, run, survives};
-use support::{Server, respond};
+use proptest::test_runner::TestRunner;
+use serde_json::{Map, Value};
+use support::{Server, Step, Steps, good, respond};
+
+/// An error can be formatted, too.
+fn survives<T>(result: Result<T, Error>) -> Option<T> {
+    result.map_err(|error| format!("{error} {error:?}")).ok()
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -28,6 +40,163 @@ fn duration() -> impl Strategy<Value = Duration> {
         (any::<u64>(), 0..1_000_000_000u32)
             .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
     ]
+}
+
+/// Any status, headers and body, most of them HTTP.
+fn response() -> impl Strategy<Value = Vec<u8>> {
+    let header = prop_oneof![
+        ("[a-zA-Z-]{1,20}", "[ -~]{0,30}"),
+        (Just("Retry-After".to_owned()), "[ -~]{0,30}|[0-9]{0,25}"),
+        (Just("Location".to_owned()), "\\PC{0,40}|(http|file)://\\PC{0,20}"),
+        (Just("Content-Encoding".to_owned()), "[a-z, -]{0,12}"),
+        (Just("Content-Length".to_owned()), "[0-9]{1,20}"),
+        (Just("Transfer-Encoding".to_owned()), "chunked|gzip|identity|[a-z]{0,5}"),
+    ];
+    let status = prop_oneof![Just(200), Just(401), 100..1_000u16, any::<u16>()];
+    let headers = prop::collection::vec(header, 0..5);
+    (status, headers, body(), any::<bool>()).prop_map(|(status, headers, body, framed)| {
+        let mut head = format!("HTTP/1.1 {status} Any\r\n");
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        if framed {
+            head += &format!("Content-Length: {}\r\n", body.len());
+        }
+        [head.as_bytes(), b"\r\n", &body].concat()
+    })
+}
+
+/// JSON or XML, whole or damaged, or any bytes.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let document = || {
+        let text =
+            |(value, xml): (Value, bool)| if xml { to_xml(&value) } else { value.to_string() };
+        (value(), any::<bool>()).prop_map(text).prop_map(String::into_bytes)
+    };
+    let damaged = (document(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>());
+    let damaged = damaged.prop_map(|(mut bytes, at, byte, cut)| {
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        bytes.truncate(if cut { at } else { bytes.len() });
+        bytes
+    });
+    let bytes = prop::collection::vec(any::<u8>(), 0..300);
+    prop_oneof![4 => document(), 2 => damaged, 1 => bytes]
+}
+
+/// The expected names in the expected places, with mostly valid values.
+fn value() -> impl Strategy<Value = Value> {
+    fn odd() -> BoxedStrategy<Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        let list = |inner| prop::collection::vec(inner, 0..4).prop_map(Value::from);
+        scalar.prop_recursive(4, 10, 4, list).boxed()
+    }
+    fn text(pattern: &'static str) -> BoxedStrategy<Value> {
+        prop_oneof![30 => pattern.prop_map(Value::from), 1 => odd()].boxed()
+    }
+    fn object(fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
+        let field = |(name, value): (&'static str, BoxedStrategy<Value>)| {
+            prop::option::weighted(0.95, value.prop_map(move |value| (name.to_owned(), value)))
+        };
+        let fields: Vec<_> = fields.into_iter().map(field).collect();
+        fields.prop_map(|fields| fields.into_iter().flatten().collect::<Map<_, _>>().into()).boxed()
+    }
+    fn one_or_many(one: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+        let many = prop::collection::vec(one.clone(), 0..4).prop_map(Value::from);
+        prop_oneof![one, many, odd()].boxed()
+    }
+    let host = "([a-z0-9.-]{1,12}|\\PC{0,6}|\\[[0-9a-f:]{2,9}\\])";
+    let uri: &str =
+        Box::leak(format!("(https?|ftp)://{host}(:[0-9]{{1,6}})?(/[a-z?#@]{{0,5}})?").into());
+    let connection = object(vec![
+        ("uri", text(uri)),
+        ("protocol", text("https?")),
+        ("address", text("\\PC{0,9}|[0-9a-f.:]{2,9}")),
+        ("port", text("[0-9]{1,4}")),
+        ("local", text("0|1|true")),
+        ("relay", text("0|1|false")),
+    ]);
+    let device = object(vec![
+        ("name", text("\\PC{0,9}")),
+        ("clientIdentifier", text("243b47|[a-z]{0,4}")),
+        ("accessToken", text("[!-~]{1,20}")),
+        ("Connection", one_or_many(connection)),
+    ]);
+    let container = object(vec![("token", text("[!-~]{1,20}")), ("Device", one_or_many(device))]);
+    let error = object(vec![("code", odd()), ("message", text("\\PC{0,400}"))]);
+    let starting = object(vec![("code", odd()), ("title", text("\\PC{0,20}")), ("status", odd())]);
+    object(vec![
+        ("MediaContainer", container),
+        ("errors", one_or_many(error)),
+        ("Response", starting),
+    ])
+}
+
+/// The first member, as a PMS would write it.
+fn to_xml(value: &Value) -> String {
+    fn element(name: &str, value: &Value) -> String {
+        let Value::Object(members) = value else { return String::new() };
+        let (mut attributes, mut children) = (String::new(), String::new());
+        for (name, value) in members {
+            match value {
+                Value::Object(_) => children += &element(name, value),
+                Value::Array(list) => children.extend(list.iter().map(|one| element(name, one))),
+                scalar => {
+                    let text = scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned);
+                    attributes +=
+                        &format!(" {name}=\"{}\"", text.replace(['"', '<', '&'], "&amp;"));
+                }
+            }
+        }
+        format!("<{name}{attributes}>{children}</{name}>")
+    }
+    let first = value.as_object().and_then(|members| members.iter().next());
+    first.map_or_else(|| "<a/>".to_owned(), |(name, value)| element(name, value))
+}
+
+/// Both calls against a server that answers so.
+fn call_with(response: Vec<u8>) {
+    static RESPONSE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    // The tests of this file run at once and share the server.
+    static TURN: Mutex<()> = Mutex::new(());
+    static SERVER: LazyLock<Server> = LazyLock::new(|| {
+        Server::start(|_| -> Steps {
+            vec![Step::Send(RESPONSE.lock().unwrap().clone()), Step::Close].into()
+        })
+    });
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    *RESPONSE.lock().unwrap() = response;
+    let client = SERVER.client();
+    let source = Source::server("243b47").unwrap();
+    run(async {
+        survives(client.transient_token().await);
+        survives(client.source_connection_information(&source).await);
+    });
+}
+
+/// What can be read can be written, formatted and read again.
+fn decode(body: &[u8]) -> Result<(), TestCaseError> {
+    fn again<T>(body: &[u8]) -> Result<(), TestCaseError>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        let Ok(value) = serde_json::from_slice::<T>(body) else { return Ok(()) };
+        let written = serde_json::to_vec(&value).unwrap();
+        let read: T = serde_json::from_slice(&written).unwrap();
+        // What counts as missing is written as `null`.
+        let value = format!("{value:?}").replace("Some(Lenient(None))", "None");
+        prop_assert_eq!(value, format!("{read:?}"));
+        Ok(())
+    }
+    again::<wire::TransientTokenBody>(body)?;
+    again::<wire::SourceBody>(body)?;
+    again::<wire::ErrorBody>(body)
 }
 
 proptest! {
@@ -59,15 +228,15 @@ proptest! {
         insecure in any::<bool>(),
     ) {
         let client = Client::builder(address).token(token).client_identifier(&header);
-        let client = client.device_name(&header).product(&header).platform_version(&header);
+        let client = client.device_name(&header).product(&header).user_agent(&header);
         let client = client.connect_timeout(connect).timeout(whole).max_response_bytes(size);
-        let client = if insecure { client.allow_insecure_http() } else { client };
-        let client = client.max_retries(retries).configure_http(|http| http.tls_certs_only([]));
+        let client = client.max_retries(retries).allow_insecure_http(insecure);
+        let client = client.configure_http(|http| http.tls_certs_only([]));
         drop(format!("{client:?}"));
         survives(client.build());
     }
 
-    /// The settings that can be used are used: a call with each of them ends.
+    /// A call ends with whatever limits the builder accepts.
     #[test]
     fn no_limit_panics_in_a_call(
         (connect, whole) in (duration(), duration()),
@@ -75,40 +244,61 @@ proptest! {
         retries in any::<u32>(),
         source in "[!-~]{1,40}",
     ) {
-        let server = &*GOOD;
-        let client = server.builder().connect_timeout(connect).timeout(whole);
+        static GOOD: LazyLock<Server> =
+            LazyLock::new(|| Server::start(|request| good(request, "fresh")));
+        let client = GOOD.builder().connect_timeout(connect).timeout(whole);
         let client = client.max_response_bytes(size).max_retries(retries).build();
-        if let Some(client) = survives(client) {
-            let source = Source::server(source);
+        if let (Some(client), Some(source)) = (survives(client), survives(Source::server(source))) {
             run(async {
                 survives(client.transient_token().await);
-                if let Some(source) = survives(source) {
-                    survives(client.source_connection_information(&source).await);
-                }
+                survives(client.source_connection_information(&source).await);
             });
         }
     }
 
     #[test]
-    fn no_answer_panics(answer in answer()) {
-        call_with(answer);
+    fn no_response_panics(response in response()) {
+        call_with(response);
     }
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         call_with(bytes);
     }
-}
-
-// Few of them come as far as a connection's address.
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
-    fn no_body_panics(body in json(), status in prop::sample::select(vec![200, 200, 200, 401, 503])) {
-        call_with(respond(status, &[], body));
+    fn no_body_panics(
+        bodies in prop::collection::vec(body(), 4),
+        status in prop::sample::select(vec![200, 200, 401, 503]),
+    ) {
+        for body in bodies {
+            decode(&body)?;
+            call_with(respond(status, &[], body));
+        }
     }
 }
 
-static GOOD: LazyLock<Server> =
-    LazyLock::new(|| Server::start(|request| support::good(request, "fresh")));
+/// `PLEX_AUTH_FUZZ_SECONDS=600` for longer.
+#[test]
+#[ignore = "takes a minute"]
+fn no_random_body_panics_in_a_minute() {
+    let seconds = std::env::var("PLEX_AUTH_FUZZ_SECONDS").ok();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut rounds = 0;
+    while Instant::now() < end {
+        // Each round has its own random numbers; a failure shows the smallest body that fails.
+        let mut runner = TestRunner::new(ProptestConfig::with_cases(500));
+        runner.run(&body(), |body| decode(&body)).unwrap();
+        let call = |response| {
+            call_with(response);
+            Ok(())
+        };
+        runner.run(&response(), call).unwrap();
+        let status = prop::sample::select(vec![200, 401, 503]);
+        let whole = (status, body()).prop_map(|(status, body)| respond(status, &[], body));
+        runner.run(&whole, call).unwrap();
+        rounds += 1;
+    }
+    println!("{rounds} rounds of 500 bodies and 1,000 responses");
+}

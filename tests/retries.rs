@@ -1,99 +1,118 @@
-//! What is tried again, how often, and when a call gives up.
+//! What is retried, how often, after which waits, and when a call gives up.
 
-mod support;
+use std::time::Duration;
 
-use std::time::{Duration, Instant};
-
-use plex_auth::Error;
+use futures_util::future::join_all;
+use plex_auth::{Client, ErrorKind};
+use support::clock::Clock;
 use support::{Server, Step, Steps, json, respond};
+use tokio::time::Instant;
+
+const GOOD: &str = r#"{"MediaContainer":{"token":"transient"}}"#;
 
 /// Answers so until the last of `failures`, then well.
 fn recovering(failures: usize, status: u16, headers: &'static [(&str, &str)]) -> Server {
-    Server::start(move |request| {
-        if request.number < failures {
-            respond(status, headers, "")
-        } else {
-            json(r#"{"MediaContainer":{"token":"t"}}"#)
-        }
+    Server::start(move |request| match request.number < failures {
+        true => respond(status, headers, ""),
+        false => json(GOOD),
     })
 }
 
-#[tokio::test]
-async fn a_passing_failure_is_tried_again() {
-    for status in [429, 502, 503, 504] {
-        let server = recovering(2, status, &[("Retry-After", "0")]);
-        let client = server.builder().max_retries(2).build().unwrap();
-        client.transient_token().await.unwrap();
-        assert_eq!(server.count(), 3, "{status}");
-    }
+/// A client with the default number of retries, and time for them.
+fn default_client(server: &Server) -> Client {
+    let hour = Duration::from_secs(3_600);
+    let builder = Client::builder(server.url()).token("t").client_identifier("c");
+    let builder = builder.timeout(hour).connect_timeout(hour);
+    builder.configure_http(|http| http.tls_certs_only([])).build().unwrap()
 }
 
 #[tokio::test]
-async fn other_failures_are_not_tried_again() {
-    for status in [204, 302, 400, 401, 403, 404, 500, 501] {
-        let server = recovering(1, status, &[("Retry-After", "0")]);
-        let client = server.builder().max_retries(2).build().unwrap();
-        client.transient_token().await.unwrap_err();
-        assert_eq!(server.count(), 1, "{status}");
-    }
-}
-
-#[tokio::test]
-async fn the_number_of_tries_is_the_default_of_3_or_what_was_set() {
-    let server = recovering(usize::MAX, 503, &[("Retry-After", "0")]);
-    let client =
-        plex_auth::Client::builder(server.url()).token("t").client_identifier("c").build().unwrap();
-    let error = client.transient_token().await.unwrap_err();
-    assert_eq!((server.count(), error.failure().unwrap().tries), (3, 3));
-    assert!(error.to_string().contains("tried 3 times"), "{error}");
-
-    let server = recovering(usize::MAX, 503, &[("Retry-After", "0")]);
-    let client = server.builder().max_retries(0).build().unwrap();
-    let error = client.transient_token().await.unwrap_err();
-    assert_eq!((server.count(), error.failure().unwrap().tries), (1, 1));
-}
-
-#[tokio::test]
-async fn a_lost_connection_is_tried_again() {
-    for lost in [Step::Close, Step::Reset] {
-        let server = Server::start(move |request| match request.number {
-            0 => Steps::from(lost.clone()),
-            _ => json(r#"{"MediaContainer":{"token":"t"}}"#).into(),
-        });
+async fn a_transient_failure_is_retried() {
+    let statuses = (520..=524).chain([429, 502, 503, 504, 530]);
+    let calls = statuses.map(async |status| {
+        let server = recovering(1, status, &[]);
         let client = server.builder().max_retries(1).build().unwrap();
         client.transient_token().await.unwrap();
-        assert_eq!(server.count(), 2);
+        assert_eq!(server.count(), 2, "{status}");
+    });
+    join_all(calls).await;
+}
+
+#[tokio::test]
+async fn another_failure_is_not_retried() {
+    for status in [204, 302, 400, 401, 403, 404, 411, 500, 501, 525, 526, 527] {
+        let server = recovering(1, status, &[("Retry-After", "0")]);
+        let client = server.builder().max_retries(2).build().unwrap();
+        let error = client.transient_token().await.unwrap_err();
+        assert_eq!((server.count(), error.attempts()), (1, 1), "{status}");
     }
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured() {
-    let server = recovering(1, 503, &[("Retry-After", "1")]);
-    let client = server.builder().max_retries(1).build().unwrap();
+async fn a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_default() {
+    let clock = Clock::stop();
+    let server = recovering(5, 503, &[("Retry-After", "0")]);
     let started = Instant::now();
-    client.transient_token().await.unwrap();
-    assert!(started.elapsed() >= Duration::from_secs(1));
+    clock.run(default_client(&server).transient_token()).await.unwrap();
+    // 0.25 + 0.5 + 1 + 2 + 4 s; jitter and a `Retry-After` only lengthen.
+    assert!(started.elapsed() >= Duration::from_millis(7_750), "{:?}", started.elapsed());
+
+    let server = recovering(6, 503, &[]);
+    let error = clock.run(default_client(&server).transient_token()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), server.count()), (ErrorKind::Unavailable, 6, 6));
+    assert!(error.to_string().contains("(6 attempts in "), "{error}");
 }
 
 #[tokio::test]
-async fn a_wait_that_does_not_fit_ends_the_call_at_once_and_is_told() {
+async fn a_connection_that_cannot_be_made_is_retried_twice_at_most() {
+    let clock = Clock::stop();
+    let server = Server::stopped(|_| Step::Close);
+    let error = clock.run(default_client(&server).transient_token()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 3));
+
+    // One that is lost before the response is such a failure, too.
+    let server = Server::raw(|number| match number {
+        0 => vec![Step::Read, Step::Close],
+        1 => vec![Step::Read, Step::Reset],
+        _ => vec![Step::Read, Step::Send(json(GOOD))],
+    });
+    clock.run(default_client(&server).transient_token()).await.unwrap();
+    assert_eq!(server.count(), 3);
+}
+
+#[tokio::test]
+async fn a_retry_after_lengthens_the_wait() {
+    let clock = Clock::stop();
+    let server = recovering(1, 503, &[("Retry-After", "20")]);
+    let started = Instant::now();
+    clock.run(default_client(&server).transient_token()).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_wait_that_does_not_fit_into_the_time_out_ends_the_call_at_once() {
     let server = recovering(1, 503, &[("Retry-After", "3600")]);
     let client = server.builder().max_retries(5).build().unwrap();
     let started = Instant::now();
     let error = client.transient_token().await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(5));
-    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
-    assert_eq!(server.count(), 1);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unavailable, 1));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3_600)));
 }
 
 #[tokio::test]
-async fn a_time_out_is_not_tried_again() {
-    let server = Server::start(|_| Step::Silence);
-    let client =
-        server.builder().max_retries(5).timeout(Duration::from_millis(300)).build().unwrap();
-    let error = client.transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
-    assert!(error.to_string().contains("300ms") && !error.is_retryable(), "{error}");
-    assert_eq!(server.count(), 1);
+async fn the_time_out_holds_for_all_attempts_together_and_is_not_retried() {
+    let clock = Clock::stop();
+    let server = Server::start(|request| match request.number {
+        0 => Steps::from(respond(503, &[("Retry-After", "3")], "")),
+        _ => Step::Silence.into(),
+    });
+    let client = server.builder().timeout(Duration::from_secs(4)).max_retries(5).build().unwrap();
+    let started = Instant::now();
+    let error = clock.run(client.transient_token()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), server.count()), (ErrorKind::Timeout, 2, 2));
+    assert!(error.to_string().contains("within 4s (`timeout`)"), "{error}");
+    assert!(!error.is_retryable());
+    // With 4 s for each attempt it would be 7 s.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }

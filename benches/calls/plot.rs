@@ -2,12 +2,12 @@
 
 use plotters::prelude::*;
 
-use crate::arena::Point;
-use crate::contestants::Result;
+use crate::calls::Point;
+use crate::clients::Result;
 
 /// One of a point's values.
 type Value = fn(&(f64, f64)) -> f64;
-/// A contestant: name, colour, its values of a point.
+/// A client: name, colour, its values of a point.
 type Side = (&'static str, RGBColor, fn(&Point) -> (f64, f64));
 
 pub fn svg(points: &[Point]) -> Result<String> {
@@ -29,7 +29,7 @@ fn chart(
     points: &[Point],
     value: Value,
 ) -> Result<()> {
-    let all = points.iter().flat_map(|point| [value(&point.plex_auth), value(&point.by_hand)]);
+    let all = points.iter().flat_map(|point| [value(&point.plex_auth), value(&point.baseline)]);
     let top = all.fold(0.0, f64::max) * 1.1;
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
@@ -40,7 +40,7 @@ fn chart(
     chart.configure_mesh().x_desc("calls at once").x_labels(11).draw()?;
     let sides: [Side; 2] = [
         ("plex-auth", RGBColor(0xB8, 0x5C, 0x00), |point| point.plex_auth),
-        ("reqwest by hand", RGBColor(0x1F, 0x5F, 0xA8), |point| point.by_hand),
+        ("reqwest by hand", RGBColor(0x1F, 0x5F, 0xA8), |point| point.baseline),
     ];
     for (name, colour, side) in sides {
         let line = points.iter().map(|point| (point.at_once as f64, value(&side(point))));

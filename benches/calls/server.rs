@@ -1,16 +1,23 @@
-//! The server that both sides ask: raw hyper, in a process of its own, so that its CPU time is not
+//! The server that the clients ask: raw hyper, in a process of its own, so that its CPU time is not
 //! counted.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::{env, io};
 
-use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-const VARIABLE: &str = "PLEX_AUTH_BENCH_SERVER";
+use crate::ROLE;
+use crate::clients::Result;
 
 /// The server's process. It ends when this is dropped.
 pub struct Server {
@@ -20,10 +27,10 @@ pub struct Server {
 
 impl Server {
     /// Starts this program again, as the server.
-    pub fn start() -> std::io::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .env(VARIABLE, "1")
-            .stdin(Stdio::piped())
+    pub fn start() -> io::Result<Self> {
+        let mut process = Command::new(env::current_exe()?)
+            .env(ROLE, "server")
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut address = String::new();
@@ -41,43 +48,58 @@ impl Drop for Server {
     }
 }
 
-/// Whether this process is to be the server.
-pub fn is_wanted() -> bool {
-    std::env::var_os(VARIABLE).is_some()
-}
-
-pub async fn serve() -> std::io::Result<()> {
+/// Answers both calls. Under `/held` it never answers, and `/count` says how many wait there.
+pub async fn serve() -> Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let token = Bytes::from_static(
         br#"{"MediaContainer":{"size":0,"token":"transient-90904684-f91a-4391-8bf7-e0dfa7240285"}}"#,
     );
-    let device = Bytes::from(device(50));
+    let connections = (0..50).map(|index| {
+        format!("https://10-0-2-{index}.93b10b279ff8456686414add109854cd.plex.direct:32400")
+    });
+    let device = Bytes::from(device(connections));
+    let held = Arc::new(AtomicUsize::new(0));
     loop {
         let (tcp, _) = listener.accept().await?;
         tcp.set_nodelay(true)?;
-        let (token, device) = (token.clone(), device.clone());
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let is_token = request.uri().path() == "/security/token";
-            let body = if is_token { token.clone() } else { device.clone() };
-            let answer = hyper::Response::builder()
-                .header("content-type", "application/json")
-                .body(Full::new(body));
-            async { Ok::<_, Infallible>(answer.unwrap_or_default()) }
-        });
-        let connection =
-            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service);
-        tokio::spawn(connection);
+        let (token, device, held) = (token.clone(), device.clone(), held.clone());
+        tokio::spawn(answer(tcp, move |path| match path {
+            "/security/token" => Some(token.clone()),
+            "/security/resources" => Some(device.clone()),
+            "/count" => Some(held.load(SeqCst).to_string().into()),
+            _ => {
+                held.fetch_add(1, SeqCst);
+                None
+            }
+        }));
     }
 }
 
-/// The answer for a device with so many connections.
-fn device(connections: usize) -> String {
-    let connections: Vec<_> = (0..connections)
-        .map(|index| {
+/// Answers each request on a connection with the body for its path, or never.
+pub async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    body: impl Fn(&str) -> Option<Bytes>,
+) -> hyper::Result<()> {
+    let service = service_fn(|request: Request<Incoming>| {
+        let body = body(request.uri().path());
+        async {
+            let Some(body) = body else { return pending().await };
+            let response = Response::builder().header("content-type", "application/json");
+            Ok::<_, Infallible>(response.body(Full::new(body)).unwrap_or_default())
+        }
+    });
+    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+}
+
+/// The response for a device with these connections.
+pub fn device(connections: impl Iterator<Item = String>) -> String {
+    let connections: Vec<_> = connections
+        .enumerate()
+        .map(|(index, uri)| {
             format!(
-                r#"{{"protocol":"https","address":"10.0.2.{index}","port":32400,"local":{},"relay":false,
-                "uri":"https://10-0-2-{index}.93b10b279ff8456686414add109854cd.plex.direct:32400"}}"#,
+                r#"{{"protocol":"https","address":"10.0.2.{index}","port":32400,
+                "local":{},"relay":false,"uri":"{uri}"}}"#,
                 index % 2 == 0
             )
         })

@@ -1,72 +1,63 @@
-//! Looking for tokens in whatever a program shows, its log first of all.
+//! A search for tokens in whatever a program shows, above all in its log.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use plex_auth::Error;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 /// How many characters of a token in a row are a leak.
 const PIECE: usize = 8;
 
-/// Every piece of some tokens, in every dress in which a program might show them.
+/// Every piece of some tokens, in every encoding in which a program might show them.
 pub struct Search {
     pieces: HashSet<u64>,
-    /// Tells quickly of most windows of a text that they are no piece.
+    /// Quickly rules out most windows of a text.
     sieve: Vec<bool>,
+    /// Longer encodings: lists of numbers, hexadecimal digits.
+    lists: Vec<String>,
 }
 
 impl Search {
     pub fn new(tokens: &[&str]) -> Self {
-        let mut search = Self { pieces: HashSet::new(), sieve: vec![false; 1 << 16] };
+        let mut search =
+            Self { pieces: HashSet::new(), sieve: vec![false; 1 << 16], lists: Vec::new() };
         for token in tokens {
-            for dress in dresses(token) {
-                for piece in dress.windows(PIECE) {
-                    let piece = number(piece);
+            for encoded in encodings(token) {
+                for piece in encoded.as_bytes().windows(PIECE) {
+                    let piece = u64::from_be_bytes(piece.try_into().unwrap());
                     search.sieve[sieve_index(piece)] = true;
                     search.pieces.insert(piece);
                 }
+            }
+            for piece in token.as_bytes().windows(PIECE) {
+                search.lists.push(format!("{piece:?}").trim_matches(['[', ']']).to_owned());
+                search.lists.push(piece.iter().map(|byte| format!("{byte:02x}")).collect());
             }
         }
         search
     }
 
     pub fn finds_in(&self, text: &str) -> bool {
-        // In small letters, too: hosts are written so.
-        let (mut window, mut small) = (0, 0);
+        // In lower case, too: a URL's host is shown so.
+        let (mut window, mut lower) = (0, 0);
+        // How many characters in a row could belong to a list.
+        let (mut run, mut longest) = (0, 0);
         for byte in text.bytes() {
             window = window << 8 | u64::from(byte);
-            small = small << 8 | u64::from(byte.to_ascii_lowercase());
-            if self.is_piece(window) || (small != window && self.is_piece(small)) {
+            lower = lower << 8 | u64::from(byte.to_ascii_lowercase());
+            if self.is_piece(window) || (lower != window && self.is_piece(lower)) {
                 return true;
             }
+            run = if byte.is_ascii_hexdigit() || b", ".contains(&byte) { run + 1 } else { 0 };
+            longest = longest.max(run);
         }
-        has_long_list(text) && (self.is_in_decimals(text) || self.is_in_hexadecimals(text))
-    }
-
-    /// As in the debug output of a `Vec<u8>`.
-    fn is_in_decimals(&self, text: &str) -> bool {
-        let mut lists = text.split(|char: char| !char.is_ascii_digit() && !", ".contains(char));
-        lists.any(|list| {
-            let bytes: Vec<u8> =
-                list.split(',').filter_map(|number| number.trim().parse().ok()).collect();
-            bytes.windows(PIECE).any(|piece| self.is_piece(number(piece)))
-        })
-    }
-
-    fn is_in_hexadecimals(&self, text: &str) -> bool {
-        let mut runs = text.split(|char: char| !char.is_ascii_hexdigit());
-        runs.any(|run| {
-            run.as_bytes().windows(2 * PIECE).any(|digits| {
-                let bytes = digits.chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
-                let bytes: Vec<u8> =
-                    bytes.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
-                self.is_piece(number(&bytes))
-            })
-        })
+        longest >= 2 * PIECE && self.lists.iter().any(|list| text.contains(list))
     }
 
     fn is_piece(&self, window: u64) -> bool {
@@ -74,44 +65,21 @@ impl Search {
     }
 }
 
-fn number(piece: &[u8]) -> u64 {
-    u64::from_be_bytes(piece.try_into().unwrap())
-}
-
 fn sieve_index(window: u64) -> usize {
     (window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
-/// Whether there are 8 numbers in a row, or 16 digits.
-fn has_long_list(text: &str) -> bool {
-    let (mut commas, mut digits) = (0, 0);
-    for byte in text.bytes() {
-        match byte {
-            b',' => commas += 1,
-            b'0'..=b'9' | b'a'..=b'f' => digits += 1,
-            b' ' => {}
-            _ => (commas, digits) = (0, 0),
-        }
-        if commas >= 7 || digits >= 16 {
-            return true;
-        }
-    }
-    false
-}
-
-/// The ways in which a token may be written.
-fn dresses(token: &str) -> Vec<Vec<u8>> {
+fn encodings(token: &str) -> Vec<String> {
     let percent = |keep: fn(u8) -> bool| {
         token.bytes().fold(String::new(), |mut text, byte| {
-            if keep(byte) {
-                text.push(char::from(byte));
-            } else {
-                write!(text, "%{byte:02X}").unwrap();
+            match keep(byte) {
+                true => text.push(char::from(byte)),
+                false => write!(text, "%{byte:02X}").unwrap(),
             }
             text
         })
     };
-    let mut dresses = vec![
+    let mut encodings = vec![
         token.to_owned(),
         token.to_ascii_lowercase(),
         percent(|byte| byte.is_ascii_alphanumeric()),
@@ -130,14 +98,28 @@ fn dresses(token: &str) -> Vec<Vec<u8>> {
         let whole = bytes.len() / 3 * 3;
         for base64 in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
             let text = base64.encode(&bytes[..whole]);
-            dresses.push(text[if before == 0 { 0 } else { before + 1 }..].to_owned());
+            encodings.push(text[if before == 0 { 0 } else { before + 1 }..].to_owned());
         }
     }
-    dresses.into_iter().map(String::into_bytes).collect()
+    encodings
 }
 
-/// A subscriber that hands every span and event of every crate, at every level, to `sink`, as
-/// text. Records of the `log` crate come along.
+/// All that an error shows: `Display`, `Debug`, the server's message, the causes.
+pub fn shown(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?} {:?}", error.server_message());
+    for candidate in error.candidates() {
+        write!(text, " {candidate} {}", shown(candidate.error())).unwrap();
+    }
+    let mut source = error.source();
+    while let Some(error) = source {
+        write!(text, " {error} {error:?}").unwrap();
+        source = error.source();
+    }
+    text
+}
+
+/// A subscriber that passes every span and event of every crate, at every level, to `sink`, as
+/// text, and records of the `log` crate with them.
 pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl tracing::Subscriber {
     // Once a process; another test may have done it.
     let _ = tracing_log::LogTracer::init();
@@ -147,9 +129,9 @@ pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl tracing::
 /// The same, into a string.
 pub fn recorder() -> (impl tracing::Subscriber, Arc<Mutex<String>>) {
     let text = Arc::new(Mutex::new(String::new()));
-    let into = text.clone();
+    let copy = text.clone();
     let subscriber = subscriber(move |line| {
-        let mut text = into.lock().unwrap();
+        let mut text = copy.lock().unwrap();
         text.push_str(line);
         text.push('\n');
     });
@@ -189,7 +171,7 @@ struct Line(String);
 
 impl tracing::field::Visit for Line {
     fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
-        // As it is, too: not every subscriber escapes.
+        // Unescaped, too: not every subscriber escapes.
         write!(self.0, " {field}={value} {value:?}").unwrap();
     }
 

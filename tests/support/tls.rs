@@ -1,9 +1,12 @@
 //! Certificates made in the test, for [`Server::start_tls`](super::Server::start_tls).
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use plex_auth::reqwest;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -15,12 +18,22 @@ pub struct Authority {
 }
 
 impl Authority {
+    #[allow(clippy::new_without_default, reason = "each is another one")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
+        // OpenSSL takes a certificate whose issuer has its own name for a self-signed one, and
+        // rustls the issuer for one of the same name.
+        let name = format!("plex-auth tests {:?}", &key.public_key_raw()[..4]);
+        params.distinguished_name.push(DnType::CommonName, name);
         let der = params.self_signed(&key).unwrap().der().clone();
         Self { issuer: Issuer::new(params, key), der }
+    }
+
+    /// Its own certificate.
+    pub fn root_der(&self) -> &[u8] {
+        &self.der
     }
 
     /// What makes a client trust it, to go through `configure_http` and `tls_certs_only`.
@@ -30,7 +43,13 @@ impl Authority {
 
     /// A server's settings, with a certificate for `name`, a host or an IP address.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
-        self.sign(CertificateParams::new([name.to_owned()]).unwrap())
+        self.server_with(&[name])
+    }
+
+    /// The same with several names.
+    pub fn server_with(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.sign(CertificateParams::new(names).unwrap())
     }
 
     /// The same with a certificate that has expired.
@@ -41,14 +60,41 @@ impl Authority {
         self.sign(params)
     }
 
+    /// The same with a certificate that nobody else has signed, as `openssl req -x509` makes them.
+    pub fn self_signed(name: &str) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        config(params.self_signed(&key).unwrap().der().clone(), &key)
+    }
+
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider);
-        let config = config.with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-        Arc::new(config)
+        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
     }
+}
+
+fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    Arc::new(config)
+}
+
+/// Listens, and passes each connection on to another address, which may change.
+pub async fn forward(listen: &str, to: Arc<Mutex<SocketAddr>>) -> SocketAddr {
+    let listener = TcpListener::bind(listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let to = *to.lock().unwrap();
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(to).await?;
+                copy_bidirectional(&mut from, &mut to).await
+            });
+        }
+    });
+    address
 }

@@ -1,12 +1,14 @@
-//! The generated client as a person can read it.
+//! The generated client, formatted for review.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::{panic, process};
 
+use anyhow::{Context, Error};
 use similar::TextDiff;
 
-use crate::{FRAGMENT, Found, Outcome, build};
+use crate::{FRAGMENT, Outcome, build};
 
 const SNAPSHOT: &str = "tests/snapshots/client.rs";
 
@@ -20,36 +22,39 @@ const HEADER: &str = "\
 pub(crate) fn write(root: &Path) -> Outcome {
     let snapshot = root.join(SNAPSHOT);
     let code = generated(root)?;
-    fs::create_dir_all(snapshot.parent().unwrap_or(root))
-        .and_then(|()| fs::write(&snapshot, code))
-        .map_err(|error| format!("{SNAPSHOT}: {error}"))?;
-    Ok(Found::Nothing)
+    fs::create_dir_all(snapshot.parent().unwrap_or(root)).context(SNAPSHOT)?;
+    fs::write(&snapshot, code).context(SNAPSHOT)?;
+    Ok(None)
 }
 
 pub(crate) fn check(root: &Path) -> Outcome {
     let is = generated(root)?;
     let was = match fs::read_to_string(root.join(SNAPSHOT)) {
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        read => read.map_err(|error| format!("{SNAPSHOT}: {error}"))?,
+        read => read.context(SNAPSHOT)?,
     };
     if was == is {
-        return Ok(Found::Nothing);
+        return Ok(None);
     }
     let diff = TextDiff::from_lines(&was, &is);
     print!("{}", diff.unified_diff().header(SNAPSHOT, "generated"));
-    Ok(Found::Something(format!(
+    Ok(Some(format!(
         "{SNAPSHOT} is not what build.rs makes of {FRAGMENT}: run `cargo xtask codegen`, and commit \
          the diff once you have read it"
     )))
 }
 
-fn generated(root: &Path) -> Result<String, String> {
-    let made = fs::read_to_string(root.join(FRAGMENT))
-        .map_err(|error| error.to_string())
-        .and_then(|fragment| build::generate(&fragment, true, true))
-        .map_err(|reason| format!("{FRAGMENT}: {reason}"))?;
-    let mocks = made.mocks.unwrap_or_default();
-    let code = format!("{}\npub mod mocks {{ {mocks} }}", made.client);
-    let code = syn::parse_file(&code).map_err(|error| format!("the generated code: {error}"))?;
+fn generated(root: &Path) -> anyhow::Result<String> {
+    let fragment = fs::read_to_string(root.join(FRAGMENT)).context(FRAGMENT)?;
+    // The generator panics at what it does not support.
+    panic::set_hook(Box::new(|panic| {
+        eprintln!("{FRAGMENT}: {panic}");
+        process::exit(2);
+    }));
+    let generated = build::generate(&fragment, true, true).map_err(Error::msg).context(FRAGMENT)?;
+    let _ = panic::take_hook();
+    let mocks = generated.mocks.unwrap_or_default();
+    let code = format!("{}\npub mod mocks {{ {mocks} }}", generated.client);
+    let code = syn::parse_file(&code).context("the generated code")?;
     Ok(format!("{HEADER}{}", prettyplease::unparse(&code)))
 }

@@ -1,361 +1,300 @@
-//! What a document says of the two endpoints, in one canonical form.
+//! The two endpoints of a document, in one canonical form.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
+use std::ops::Not;
 use std::path::Path;
 
+use anyhow::{anyhow, bail, ensure};
+use itertools::Itertools;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::document::Document;
-use crate::schema::{Schema, escaped};
+use crate::document::{Document, Node};
+use crate::reader::{Read, Reader};
+use crate::schema::Schema;
+use crate::text;
 
 const PATHS: [&str; 2] = ["/security/token", "/security/resources"];
 
-/// What a parameter may be allowed besides its schema.
-const ALLOWANCES: [&str; 2] = ["allowEmptyValue", "allowReserved"];
-
 const VERBS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
 
-/// By path and verb.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Extract(pub(crate) BTreeMap<String, BTreeMap<String, Operation>>);
-
-#[derive(Debug, PartialEq)]
-pub(crate) struct Operation {
-    /// By `in` and `name`, headers' names in small letters.
-    pub(crate) parameters: BTreeMap<(String, String), Parameter>,
-    pub(crate) body: Option<Body>,
-    /// By status.
-    pub(crate) responses: BTreeMap<String, Content>,
-    /// Any of these sets of schemes gives access, and an empty set is no scheme. Each scheme is
-    /// one that stands in `schemes`, with the roles that it has to have.
-    pub(crate) security: BTreeSet<BTreeMap<Scheme, BTreeSet<String>>>,
+#[derive(Debug)]
+pub(crate) struct Extract {
+    /// `None`: the path exists but cannot be read.
+    pub(crate) paths: BTreeMap<String, Option<Operations>>,
+    /// The parts that cannot be read: place and reason.
+    pub(crate) defects: BTreeSet<String>,
 }
 
-#[derive(Debug, PartialEq)]
+/// By verb. `None`: the operation exists but cannot be read.
+pub(crate) type Operations = BTreeMap<String, Option<Operation>>;
+
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Operation {
+    #[serde(serialize_with = "as_list")]
+    pub(crate) parameters: Parameters,
+    /// Whether some parameters cannot be read.
+    #[serde(skip)]
+    pub(crate) lacks_parameters: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_body: Option<Value>,
+    /// By status. `None`: the response exists but cannot be read.
+    pub(crate) responses: BTreeMap<String, Option<Response>>,
+    pub(crate) security: Option<Security>,
+    /// Empty if the operation is at the address that the user configures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) servers: Vec<Value>,
+}
+
+/// By `in` and `name`, headers' names in lower case.
+pub(crate) type Parameters = BTreeMap<ParameterKey, Parameter>;
+
+pub(crate) type ParameterKey = (String, String);
+
+#[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Parameter {
-    /// As it is spelled.
+    #[serde(rename = "in")]
+    within: String,
+    /// In its original spelling.
     pub(crate) name: String,
+    #[serde(skip_serializing_if = "Not::not")]
     pub(crate) required: bool,
     pub(crate) schema: Schema,
-    /// Other keywords: how the value is written, and which value stands for an absent one.
+    /// Other keywords, which define how the value is serialized.
+    #[serde(flatten)]
     pub(crate) form: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, PartialEq)]
-pub(crate) struct Body {
-    pub(crate) required: bool,
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Response {
     pub(crate) content: Content,
 }
 
-/// Schemas by media type.
-pub(crate) type Content = BTreeMap<String, Schema>;
+/// By media type.
+pub(crate) type Content = BTreeMap<String, MediaType>;
 
-/// How a caller proves who it is. The name that a document has for it means nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Scheme {
-    /// `apiKey`, `http` and so on.
-    pub(crate) kind: String,
-    /// Of an `apiKey`: `header`, `query` or `cookie`.
-    pub(crate) place: Option<String>,
-    /// The header's or parameter's name, or the scheme of `http`.
-    pub(crate) name: Option<String>,
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct MediaType {
+    pub(crate) schema: Schema,
 }
 
+/// Alternatives: the schemes that a caller needs, each with the roles that it requires. An empty
+/// alternative needs no scheme.
+pub(crate) type Security = BTreeSet<BTreeMap<SchemeName, BTreeSet<String>>>;
+
+/// A canonical name: `apiKey.header.NAME`, `http.SCHEME`, or the kind alone. The name in the document
+/// has no meaning.
+pub(crate) type SchemeName = String;
+
 impl Extract {
-    pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        Document::open(path)
-            .and_then(|document| Self::of(&document))
-            .map_err(|reason| format!("{}: {reason}", path.display()))
+    /// Reads the parts of a description that can be read.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let extract = Document::open(path).and_then(|document| Self::of(&document));
+        extract.map_err(|error| anyhow!("{}: {}", path.display(), text::line(&error.to_string())))
     }
 
-    fn of(document: &Document) -> Result<Self, String> {
+    /// Reads a description that must not have a defect.
+    pub(crate) fn open_whole(path: &Path) -> anyhow::Result<Self> {
+        let extract = Self::open(path)?;
+        match extract.defects.first() {
+            Some(defect) => bail!("{}: {}", path.display(), text::line(defect)),
+            None => Ok(extract),
+        }
+    }
+
+    fn of(document: &Document) -> anyhow::Result<Self> {
+        let mut reader = Reader::new(document);
+        let root = document.root();
         let mut paths = BTreeMap::new();
         for path in PATHS {
-            let Some(item) = document.root()["paths"].get(path) else { continue };
-            let place = format!("#/paths/{}", escaped(path));
-            let (item, place) = document.follow(item, &place)?;
-            let mut operations = BTreeMap::new();
-            for verb in VERBS {
-                if let Some(operation) = item.get(verb) {
-                    let place = format!("{place}/{verb}");
-                    let operation = document.operation(item, operation, &place)?;
-                    operations.insert(verb.to_owned(), operation);
-                }
+            if let Some(item) = root.get("paths").and_then(|items| items.get(path)) {
+                paths.insert(path.to_owned(), reader.path_item(item).ok());
             }
-            paths.insert(path.to_owned(), operations);
         }
-        if paths.is_empty() {
-            let [one, other] = PATHS;
-            return Err(format!("it has neither of the paths `{one}` and `{other}`"));
+        let Reader { defects, refused, .. } = reader;
+        if let Some(reason) = refused {
+            bail!(reason);
         }
-        Ok(Self(paths))
+        let reasons: String = defects.iter().map(|defect| format!("; {defect}")).collect();
+        let readable = |item: &Operations| item.is_empty() || item.values().any(Option::is_some);
+        let can_be_compared = paths.values().flatten().any(readable);
+        let names = PATHS.join("` and `");
+        ensure!(can_be_compared, "it has neither of the paths `{names}`{reasons}");
+        Ok(Self { paths, defects })
     }
 
-    /// The extract as an OpenAPI document, from which the same extract can be read again.
+    /// The extract as an OpenAPI document. Reading that gives the same extract.
     pub(crate) fn to_json(&self) -> Value {
-        let mut schemes = Map::new();
-        let paths = self.0.iter().map(|(path, operations)| {
-            let operations = operations
-                .iter()
-                .map(|(verb, operation)| (verb.clone(), operation.to_json(&mut schemes)));
-            (path.clone(), Value::Object(operations.collect()))
-        });
-        let paths = Value::Object(paths.collect());
+        let operations = self.paths.values().flatten().flat_map(BTreeMap::values).flatten();
+        let schemes = operations.flat_map(|operation| operation.security.iter().flatten());
+        let schemes = schemes.flat_map(BTreeMap::keys);
+        let schemes = schemes.map(|name| (name.clone(), scheme_definition(name)));
         let mut document = json!({
             "openapi": "3.1.0",
-            "paths": paths,
-            "components": { "securitySchemes": schemes },
+            "paths": self.paths,
+            "components": { "securitySchemes": schemes.collect::<Map<_, _>>() },
         });
         document.sort_all_objects();
         document
     }
 }
 
-impl Document {
-    fn operation(&self, item: &Value, operation: &Value, place: &str) -> Result<Operation, String> {
-        let mut parameters = BTreeMap::new();
-        let path_place = place.rsplit_once('/').map_or(place, |(item, _)| item);
-        // The operation's own come last: they replace the path's.
-        for (holder, place) in [(item, path_place), (operation, place)] {
-            let listed = holder.get("parameters").and_then(Value::as_array);
-            for (at, parameter) in listed.into_iter().flatten().enumerate() {
-                let place = format!("{place}/parameters/{at}");
-                let (parameter, place) = self.follow(parameter, &place)?;
-                let within = text(parameter, "in", &place)?;
-                let mut name = text(parameter, "name", &place)?.to_owned();
-                if within == "header" {
-                    name.make_ascii_lowercase();
-                    // OpenAPI: header parameters of these names are ignored.
-                    if ["accept", "authorization", "content-type"].contains(&name.as_str()) {
-                        continue;
-                    }
-                }
-                let key = (within.to_owned(), name);
-                parameters.insert(key, self.parameter(parameter, within, &place)?);
-            }
+impl<'a> Reader<'a> {
+    fn path_item(&mut self, item: Node<'a>) -> Read<Operations> {
+        // Every version of OpenAPI allows other keywords beside the reference of a path.
+        let mut layers = vec![item];
+        while let Some(target) = self.target(&layers[layers.len() - 1])? {
+            layers.push(target);
         }
-
-        let body = match operation.get("requestBody") {
-            None => None,
-            Some(body) => {
-                let (body, place) = self.follow(body, &format!("{place}/requestBody"))?;
-                let required = body["required"] == true;
-                Some(Body { required, content: self.content(body, &place)? })
-            }
-        };
-
-        let mut responses = BTreeMap::new();
-        let listed = operation.get("responses").and_then(Value::as_object);
-        for (status, response) in listed.into_iter().flatten() {
-            if status.starts_with("x-") {
-                continue;
-            }
-            let place = format!("{place}/responses/{status}");
-            let (response, place) = self.follow(response, &place)?;
-            let status = status.replace("xx", "XX");
-            responses.insert(status, self.content(response, &place)?);
-        }
-
-        let (requirements, place) = match operation.get("security") {
-            Some(requirements) => (requirements, format!("{place}/security")),
-            None => (&self.root()["security"], "#/security".to_owned()),
-        };
-        let security = self.security(requirements, &place)?;
-        Ok(Operation { parameters, body, responses, security })
-    }
-
-    fn parameter(&self, parameter: &Value, within: &str, place: &str) -> Result<Parameter, String> {
-        let name = text(parameter, "name", place)?.to_owned();
-        let required = parameter["required"] == true;
-        let mut form = BTreeMap::new();
-        let schema = match parameter.get("schema") {
-            Some(schema) => {
-                let place = format!("{place}/schema");
-                let canonical = self.schema(schema, &place)?;
-                if let (false, Some(default)) = (required, self.default(schema)) {
-                    form.insert("default".to_owned(), default.clone());
-                }
-                canonical
-            }
-            None => {
-                let mut content = self.content(parameter, place)?.into_iter();
-                let (media_type, schema) =
-                    content.next().unwrap_or_else(|| (String::new(), Schema::anything()));
-                if !media_type.is_empty() {
-                    form.insert("content".to_owned(), media_type.into());
-                }
-                schema
-            }
-        };
-        let kinds = schema.kinds();
-        let usual_style = if matches!(within, "query" | "cookie") { "form" } else { "simple" };
-        let style = parameter["style"].as_str().unwrap_or(usual_style);
-        // For a lone value, there is only one way to write it.
-        if kinds.contains("array") || kinds.contains("object") {
-            if style != usual_style {
-                form.insert("style".to_owned(), style.into());
-            }
-            let explode = parameter["explode"].as_bool().unwrap_or(style == "form");
-            if explode != (style == "form") {
-                form.insert("explode".to_owned(), explode.into());
-            }
-        }
-        for keyword in ALLOWANCES {
-            if parameter[keyword] == true {
-                form.insert(keyword.to_owned(), true.into());
-            }
-        }
-        Ok(Parameter { name, required, schema, form })
-    }
-
-    /// The default of a schema, whose references have been followed once without a circle.
-    fn default<'a>(&'a self, schema: &'a Value) -> Option<&'a Value> {
-        schema.get("default").or_else(|| {
-            let referred = schema.get("$ref").and_then(|to| Some(self.target(to, "").ok()?.0));
-            let parts = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
-            referred.into_iter().chain(parts).find_map(|part| self.default(part))
-        })
-    }
-
-    fn content(&self, holder: &Value, place: &str) -> Result<Content, String> {
-        let mut content = Content::new();
-        let listed = holder.get("content").and_then(Value::as_object);
-        for (media_type, value) in listed.into_iter().flatten() {
-            let place = format!("{place}/content/{}", escaped(media_type));
-            let (value, place) = self.follow(value, &place)?;
-            let schema = match value.get("schema") {
-                Some(schema) => self.schema(schema, &format!("{place}/schema"))?,
-                None => Schema::anything(),
+        self.object(layers[layers.len() - 1].clone())?;
+        let mut operations = BTreeMap::new();
+        for verb in VERBS {
+            let found: Vec<_> = layers.iter().filter_map(|layer| layer.get(verb)).collect();
+            let operation = match found.as_slice() {
+                [] => continue,
+                [node] => self.operation(&layers, node.clone()),
+                [node, ..] => Err(self.defect(node, "the path's reference leads to it too")),
             };
+            operations.insert(verb.to_owned(), operation.ok());
+        }
+        Ok(operations)
+    }
+
+    fn operation(&mut self, layers: &[Node<'a>], node: Node<'a>) -> Read<Operation> {
+        let node = self.object(node)?;
+        let root = self.document.root();
+        let holders: Vec<_> = [&node].into_iter().chain(layers).chain([&root]).collect();
+
+        let mut parameters = Parameters::new();
+        let mut lacks_parameters = false;
+        // The operation's own parameters come last, so that they replace the path's.
+        for holder in holders.iter().rev().skip(1) {
+            let listed = self.list(holder, "parameters");
+            lacks_parameters |= listed.is_err();
+            for parameter in listed.unwrap_or_default() {
+                let parameter = self.parameter(parameter);
+                lacks_parameters |= parameter.is_err();
+                parameters.extend(parameter);
+            }
+        }
+        // OpenAPI ignores header parameters with these names.
+        for name in ["accept", "authorization", "content-type"] {
+            parameters.remove(&("header".to_owned(), name.to_owned()));
+        }
+
+        let request_body = node.get("requestBody").and_then(|body| self.object(body).ok());
+        let request_body = request_body.and_then(|body| self.expand(&body).ok());
+        let mut responses = BTreeMap::new();
+        for (status, response) in self.entries(&node, "responses").unwrap_or_default() {
+            if !status.starts_with("x-") {
+                let content = self.object(response).and_then(|response| self.content(&response));
+                let response = content.ok().map(|content| Response { content });
+                responses.insert(status.replace("xx", "XX"), response);
+            }
+        }
+        let holder = if node.value.get("security").is_some() { &node } else { &root };
+        let security = self.security(holder).ok();
+        let mut servers = holders.iter().filter_map(|it| self.servers(it).unwrap_or_default());
+        let servers = servers.next().unwrap_or_default();
+        Ok(Operation { parameters, lacks_parameters, request_body, responses, security, servers })
+    }
+
+    fn parameter(&mut self, node: Node<'a>) -> Read<(ParameterKey, Parameter)> {
+        let node = self.object(node)?;
+        let within = self.text(&node, "in")?;
+        let name = self.text(&node, "name")?;
+        let key = if within == "header" { name.to_ascii_lowercase() } else { name.clone() };
+        let required: bool = self.read(&node, "required")?;
+        let mut schema = Schema::anything();
+        if let Some(node) = node.get("schema") {
+            schema = self.schema(vec![node.clone()]);
+            if !required && !schema.unreadable && !schema.shapes.is_empty() {
+                schema.default = self.default(node)?;
+            }
+        }
+        // There is only one way to serialize a scalar.
+        let is_scalar = schema.kinds().is_disjoint(&["array", "object"].into());
+        let mut form = BTreeMap::new();
+        for (keyword, child) in node.entries() {
+            let is_ignored = match keyword {
+                "deprecated" | "description" | "example" | "examples" => true,
+                "in" | "name" | "required" | "schema" => true,
+                "explode" | "style" => is_scalar,
+                _ => *child.value == false || keyword.starts_with("x-"),
+            };
+            if !is_ignored {
+                form.insert(keyword.to_owned(), self.expand(&child)?);
+            }
+        }
+        Ok(((within.clone(), key), Parameter { within, name, required, schema, form }))
+    }
+
+    fn content(&mut self, holder: &Node<'a>) -> Read<Content> {
+        let mut content = Content::new();
+        for (media_type, node) in self.entries(holder, "content")? {
+            let node = self.object(node)?;
+            let schema =
+                node.get("schema").map_or_else(Schema::anything, |it| self.schema(vec![it]));
+            // JSON is always UTF-8; the other media types here are too.
             let media_type = media_type.to_ascii_lowercase().replace(' ', "");
-            // JSON is always UTF-8, and the other texts here are too.
-            let media_type = media_type.trim_end_matches(";charset=utf-8").to_owned();
-            content.insert(media_type, schema);
+            content.insert(media_type.replace(";charset=utf-8", ""), MediaType { schema });
         }
         Ok(content)
     }
 
-    fn security(
-        &self,
-        requirements: &Value,
-        place: &str,
-    ) -> Result<BTreeSet<BTreeMap<Scheme, BTreeSet<String>>>, String> {
-        let requirements = requirements.as_array().map(Vec::as_slice).unwrap_or_default();
-        if requirements.is_empty() {
-            return Ok(BTreeSet::from([BTreeMap::new()]));
-        }
-        let mut alternatives = BTreeSet::new();
-        for requirement in requirements {
-            let mut alternative = BTreeMap::new();
-            for (name, roles) in requirement.as_object().into_iter().flatten() {
-                let pointer = format!("#/components/securitySchemes/{}", escaped(name));
-                let reference = json!({ "$ref": pointer });
-                let (scheme, at) = self.follow(&reference, place).map_err(|_| {
-                    format!("{place}: the security scheme `{name}` is not defined: {pointer}")
-                })?;
-                let kind = text(scheme, "type", &at)?.to_owned();
-                let place = scheme["in"].as_str().map(str::to_owned);
-                let name = match (kind.as_str(), place.as_deref()) {
-                    ("apiKey", Some("header")) => Some(header_name(text(scheme, "name", &at)?)),
-                    ("apiKey", _) => Some(text(scheme, "name", &at)?.to_owned()),
-                    ("http", _) => Some(text(scheme, "scheme", &at)?.to_ascii_lowercase()),
-                    _ => None,
-                };
-                let roles = roles.as_array().into_iter().flatten().filter_map(Value::as_str);
-                let roles = roles.map(str::to_owned).collect();
-                alternative.insert(Scheme { kind, place, name }, roles);
+    fn security(&mut self, holder: &Node<'a>) -> Read<Security> {
+        let listed = self.list(holder, "security")?;
+        let mut security: Security = listed.is_empty().then(BTreeMap::new).into_iter().collect();
+        for node in listed {
+            let node = self.object(node)?;
+            let mut schemes = BTreeMap::new();
+            for (name, _) in node.entries() {
+                schemes.insert(self.scheme(&node, name)?, self.read(&node, name)?);
             }
-            alternatives.insert(alternative);
+            security.insert(schemes);
         }
-        Ok(alternatives)
+        Ok(security)
+    }
+
+    fn scheme(&mut self, user: &Node<'a>, name: &str) -> Read<SchemeName> {
+        let root = self.document.root();
+        let schemes = root.get("components").and_then(|it| it.get("securitySchemes"));
+        let Some(node) = schemes.and_then(|schemes| schemes.get(name)) else {
+            let reason = format!("the security scheme `{}` is not defined", text::cut(name));
+            return Err(self.defect(user, reason));
+        };
+        let node = self.object(node)?;
+        let kind = self.text(&node, "type")?;
+        Ok(match kind.as_str() {
+            "apiKey" => {
+                let (place, name) = (self.text(&node, "in")?, self.text(&node, "name")?);
+                let name = if place == "header" { header_name(&name) } else { name };
+                format!("apiKey.{place}.{name}")
+            }
+            "http" => format!("http.{}", self.text(&node, "scheme")?.to_ascii_lowercase()),
+            _ => kind,
+        })
     }
 }
 
-impl Operation {
-    fn to_json(&self, schemes: &mut Map<String, Value>) -> Value {
-        let parameters = self.parameters.iter().map(|((within, _), parameter)| {
-            let mut value = json!({ "in": within, "name": parameter.name });
-            if parameter.required {
-                value["required"] = true.into();
-            }
-            let mut schema = parameter.schema.to_json();
-            if let Some(default) = parameter.form.get("default") {
-                let own = schema.as_object_mut().map(mem::take).unwrap_or_default();
-                schema = own.into_iter().chain([("default".to_owned(), default.clone())]).collect();
-            }
-            match parameter.form.get("content").and_then(Value::as_str) {
-                Some(media_type) => value["content"] = json!({ media_type: { "schema": schema } }),
-                None => value["schema"] = schema,
-            }
-            for keyword in ["explode", "style"].into_iter().chain(ALLOWANCES) {
-                if let Some(said) = parameter.form.get(keyword) {
-                    value[keyword] = said.clone();
-                }
-            }
-            value
-        });
-        let responses = self.responses.iter().map(|(status, content)| {
-            (status.clone(), json!({ "content": content_to_json(content) }))
-        });
-        let security = self.security.iter().map(|alternative| {
-            let alternative = alternative.iter().map(|(scheme, roles)| {
-                schemes.insert(scheme.id(), scheme.to_json());
-                (scheme.id(), roles.iter().cloned().collect())
-            });
-            Value::Object(alternative.collect())
-        });
-        let mut operation = json!({
-            "parameters": parameters.collect::<Value>(),
-            "responses": Value::Object(responses.collect()),
-            "security": security.collect::<Value>(),
-        });
-        if let Some(body) = &self.body {
-            operation["requestBody"] =
-                json!({ "required": body.required, "content": content_to_json(&body.content) });
-        }
-        operation
+fn scheme_definition(name: &SchemeName) -> Value {
+    match *name.splitn(3, '.').collect::<Vec<_>>() {
+        [kind, place, name] => json!({ "type": kind, "in": place, "name": name }),
+        [kind, scheme] => json!({ "type": kind, "scheme": scheme }),
+        _ => json!({ "type": name }),
     }
 }
 
-fn content_to_json(content: &Content) -> Value {
-    let content = content.iter();
-    let content =
-        content.map(|(kind, schema)| (kind.clone(), json!({ "schema": schema.to_json() })));
-    Value::Object(content.collect())
+fn as_list<S: Serializer>(parameters: &Parameters, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(parameters.values())
 }
 
-impl Scheme {
-    fn id(&self) -> String {
-        let parts = [Some(&self.kind), self.place.as_ref(), self.name.as_ref()];
-        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
-    }
-
-    fn to_json(&self) -> Value {
-        let mut scheme = json!({ "type": self.kind });
-        if let Some(place) = &self.place {
-            scheme["in"] = place.clone().into();
-        }
-        if let Some(name) = &self.name {
-            let keyword = if self.kind == "http" { "scheme" } else { "name" };
-            scheme[keyword] = name.clone().into();
-        }
-        scheme
-    }
-}
-
-fn text<'a>(value: &'a Value, keyword: &str, place: &str) -> Result<&'a str, String> {
-    value
-        .get(keyword)
-        .and_then(Value::as_str)
-        .ok_or_else(|| format!("{place}: `{keyword}` is missing or not text"))
-}
-
-/// Headers' names are the same in any case: `X-Plex-Token` is how they are written here.
+/// The canonical spelling of a header's name: `X-Plex-Token`.
 fn header_name(name: &str) -> String {
-    let part = |part: &str| match part.split_at_checked(1) {
-        Some((first, rest)) => first.to_ascii_uppercase() + &rest.to_ascii_lowercase(),
-        None => part.to_owned(),
+    let part = |part: &str| {
+        let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+        first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
     };
-    name.split('-').map(part).collect::<Vec<_>>().join("-")
+    name.split('-').map(part).join("-")
 }

@@ -1,13 +1,15 @@
-//! Where the fragment departs from upstream, and whether `departures.toml` says why.
+//! The departures of the fragment from upstream, and the reasons for them in `departures.toml`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::compare::compare;
 use crate::extract::Extract;
-use crate::{FRAGMENT, Found, Outcome, UPSTREAM};
+use crate::{FRAGMENT, Outcome, UPSTREAM};
 
 const DEPARTURES: &str = "openapi/departures.toml";
 
@@ -22,37 +24,29 @@ struct Departures {
 #[serde(deny_unknown_fields)]
 struct Departure {
     reason: String,
-    /// As they are printed here.
+    /// In the form in which `fragment` prints them.
     lines: Vec<String>,
 }
 
-/// Compares with `file`, an upstream description that is about to be accepted, or with the one that
-/// was accepted last.
+/// Compares the fragment with `file`, an upstream description that is about to be accepted, or with
+/// the one that was accepted last.
 pub(crate) fn check(root: &Path, file: Option<&Path>) -> Outcome {
-    let listed = fs::read_to_string(root.join(DEPARTURES)).map_err(|error| error.to_string());
-    let listed = listed.and_then(|text| toml::from_str(&text).map_err(|error| error.to_string()));
-    let listed: Departures = listed.map_err(|error| format!("{DEPARTURES}: {error}"))?;
+    let listed = fs::read_to_string(root.join(DEPARTURES)).context(DEPARTURES)?;
+    let listed: Departures = toml::from_str(&listed).context(DEPARTURES)?;
+    if let Some(departure) = listed.departure.iter().find(|it| it.reason.trim().is_empty()) {
+        bail!("{DEPARTURES}: no reason for {:?}", departure.lines);
+    }
+    let listed = listed.departure.into_iter().flat_map(|departure| departure.lines).collect();
 
     let accepted = root.join(UPSTREAM);
-    let upstream = Extract::open(file.unwrap_or(&accepted))?;
-    let fragment = Extract::open(&root.join(FRAGMENT))?;
+    let upstream = Extract::open_whole(file.unwrap_or(&accepted))?;
+    let fragment = Extract::open_whole(&root.join(FRAGMENT))?;
     let changes = compare(&upstream, &fragment, &fragment);
-    let mut unlisted: Vec<_> = changes.iter().map(ToString::to_string).collect();
-
-    let mut gone = Vec::new();
-    for departure in &listed.departure {
-        if departure.reason.trim().is_empty() {
-            return Err(format!("{DEPARTURES}: no reason for {:?}", departure.lines));
-        }
-        for line in &departure.lines {
-            match unlisted.iter().position(|unlisted| unlisted == line) {
-                Some(at) => drop(unlisted.remove(at)),
-                None => gone.push(line.clone()),
-            }
-        }
-    }
+    let lines: BTreeSet<_> = changes.into_iter().map(|change| change.line).collect();
+    let unlisted: Vec<_> = lines.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&lines).collect();
     if unlisted.is_empty() && gone.is_empty() {
-        return Ok(Found::Nothing);
+        return Ok(None);
     }
     for (what, lines) in [("Not listed", unlisted), ("Listed, but no departure", gone)] {
         if !lines.is_empty() {
@@ -62,9 +56,9 @@ pub(crate) fn check(root: &Path, file: Option<&Path>) -> Outcome {
             println!("    {line:?},");
         }
     }
-    Ok(Found::Something(format!(
-        "{FRAGMENT} departs from upstream otherwise than {DEPARTURES} says: mend the fragment, or \
-         put the lines that are not listed there, with their reason, and take out those that are no \
-         departure; then run `cargo xtask fragment`"
+    Ok(Some(format!(
+        "{DEPARTURES} does not list how {FRAGMENT} departs from upstream: correct the fragment, or add \
+         the missing lines with their reason and remove those that are no departure; then run \
+         `cargo xtask fragment`"
     )))
 }

@@ -1,22 +1,25 @@
-//! Chores of plex-auth: `cargo xtask` prints them.
-#![allow(clippy::print_stdout, reason = "what a chore finds goes to stdout")]
+//! Maintainers' commands of plex-auth: `cargo xtask` lists them.
+#![allow(clippy::print_stdout, reason = "what a command finds goes to stdout")]
 
 #[path = "../../build.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 mod build;
-mod build_cost;
-mod ci;
 mod codegen;
 mod compare;
+mod compare_schemas;
 mod document;
 mod extract;
 mod fragment;
+mod reader;
 mod schema;
+mod servers;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::compare::compare;
@@ -25,7 +28,7 @@ use crate::extract::Extract;
 const FRAGMENT: &str = "openapi/plex-auth.json";
 const UPSTREAM: &str = "openapi/upstream.json";
 
-/// Chores of plex-auth. Each ends 0 when all is well, 1 when it found something, and 2 when it
+/// Maintainers' commands of plex-auth. Exit codes: 0 nothing found, 1 something found, 2 the command
 /// could not do its work.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -36,11 +39,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tell what an upstream description of the API says otherwise than openapi/upstream.json
+    /// List the changes of an upstream API description since openapi/upstream.json
     Drift {
         /// The description: OpenAPI 3.x, YAML or JSON
         file: PathBuf,
-        /// Write openapi/upstream.json anew from it
+        /// Write it to openapi/upstream.json instead
         #[arg(long)]
         accept: bool,
     },
@@ -56,77 +59,57 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measure what a user's cold release build costs, against reqwest by hand
-    BuildCost,
-    /// Run every check that a change has to pass, up to the first that fails
-    Ci,
 }
 
-/// What a chore found.
-type Outcome = Result<Found, String>;
-
-enum Found {
-    Nothing,
-    /// What, and what to do about it.
-    Something(String),
-}
+/// What a command found and what to do about it, or `None` if all is well.
+type Outcome = anyhow::Result<Option<String>>;
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        None => {
-            Arguments::command().print_help().map(|()| Found::Nothing).map_err(|e| e.to_string())
-        }
-        Some(command) => root().and_then(|root| run(command, &root)),
-    };
-    let (reason, code) = match outcome {
-        Ok(Found::Nothing) => return ExitCode::SUCCESS,
-        Ok(Found::Something(reason)) => (reason, 1),
-        Err(reason) => (reason, 2),
+    let (reason, code) = match run(Arguments::parse().command) {
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(reason)) => (reason, 1),
+        Err(error) => (format!("{error:#}"), 2),
     };
     eprintln!("{reason}");
     ExitCode::from(code)
 }
 
-fn run(command: Command, root: &Path) -> Outcome {
+fn run(command: Option<Command>) -> Outcome {
+    let Some(command) = command else {
+        Arguments::command().print_help()?;
+        return Ok(None);
+    };
+    // This folder or one above it.
+    let here = env::current_dir()?;
+    let mut folders = here.ancestors();
+    let root = folders.find(|folder| folder.join(FRAGMENT).is_file());
+    let root = root.with_context(|| format!("no {FRAGMENT} here or above"))?;
     match command {
-        Command::Drift { file, accept } => drift(root, &file, accept),
+        Command::Drift { file, accept: false } => drift(root, &file),
+        Command::Drift { file, accept: true } => accept(root, &file),
         Command::Fragment { file } => fragment::check(root, file.as_deref()),
         Command::Codegen { check: false } => codegen::write(root),
         Command::Codegen { check: true } => codegen::check(root),
-        Command::BuildCost => build_cost::run(root),
-        Command::Ci => ci::run(root),
     }
 }
 
-/// The folder that holds the fragment: this one, or one above.
-fn root() -> Result<PathBuf, String> {
-    let here = env::current_dir().map_err(|error| error.to_string())?;
-    let root = here.ancestors().find(|folder| folder.join(FRAGMENT).is_file());
-    root.map(Path::to_owned).ok_or_else(|| format!("no {FRAGMENT} here or above"))
-}
-
-fn drift(root: &Path, file: &Path, accept: bool) -> Outcome {
+fn drift(root: &Path, file: &Path) -> Outcome {
     let new = Extract::open(file)?;
-    let upstream = root.join(UPSTREAM);
-    if accept {
-        let text = format!("{:#}\n", new.to_json());
-        fs::write(&upstream, text).map_err(|error| format!("{UPSTREAM}: {error}"))?;
-        println!("{UPSTREAM} is written: read its diff, then run `cargo xtask fragment`");
-        return Ok(Found::Nothing);
-    }
-    let old = Extract::open(&upstream)?;
-    let client = Extract::open(&root.join(FRAGMENT))?;
+    let old = Extract::open_whole(&root.join(UPSTREAM))?;
+    let client = Extract::open_whole(&root.join(FRAGMENT))?;
     let changes = compare(&old, &new, &client);
     for change in &changes {
-        println!("{change}");
+        println!("{}{}", change.line, change.note);
     }
     let breaking = changes.iter().filter(|change| change.breaking).count();
     println!("{breaking} breaking, {} compatible", changes.len() - breaking);
-    if changes.is_empty() {
-        return Ok(Found::Nothing);
-    }
-    Ok(Found::Something(format!(
-        "{} says something else than {UPSTREAM}; openapi/README.md tells what to do",
-        file.display()
-    )))
+    let reason = format!("{} differs from {UPSTREAM}: see openapi/README.md", file.display());
+    Ok((!changes.is_empty()).then_some(reason))
+}
+
+fn accept(root: &Path, file: &Path) -> Outcome {
+    let text = format!("{:#}\n", Extract::open_whole(file)?.to_json());
+    fs::write(root.join(UPSTREAM), text).context(UPSTREAM)?;
+    println!("{UPSTREAM} is written: read its diff, then run `cargo xtask fragment`");
+    Ok(None)
 }

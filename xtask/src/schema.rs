@@ -1,292 +1,248 @@
-//! Schemas in one canonical form: what they allow, however they say it.
+//! Schemas in one canonical form, which depends only on what they allow.
 //!
-//! A schema becomes a list of shapes, each of one type, of which a value has to fit one. So
-//! `nullable`, `type: [.., "null"]` and `oneOf` with a `null` come out the same, references are
-//! followed, `allOf` is merged, and prose, examples and defaults are gone. `oneOf` and `anyOf` are
-//! not told apart: they differ only for values that fit several alternatives.
+//! A schema becomes a list of shapes, one for each type; a value has to match one of them. So
+//! `nullable`, `type: [.., "null"]` and `oneOf` with a `null` are the same. References are followed,
+//! `allOf` is merged, and prose, examples and defaults are left out. `oneOf` and `anyOf` are treated
+//! alike: they differ only for values that match several alternatives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use itertools::Itertools;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
-use crate::document::{Document, circle};
+use crate::document::Node;
+use crate::reader::{Read, Reader};
 
 /// What a schema allows: any of these shapes.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub(crate) struct Schema(pub(crate) Vec<Shape>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Schema {
+    pub(crate) shapes: Vec<Shape>,
+    /// The default of an optional parameter.
+    pub(crate) default: Option<Value>,
+    /// Some or all of it cannot be read.
+    pub(crate) unreadable: bool,
+}
 
 /// Values of one type.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Shape {
     /// `object`, `array`, `string`, `integer`, `number`, `boolean` or `null`.
+    #[serde(rename = "type")]
     pub(crate) kind: String,
     /// `enum`, and `const`, which is an `enum` of one.
+    #[serde(rename = "enum", skip_serializing_if = "Option::is_none")]
     pub(crate) values: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) properties: BTreeMap<String, Schema>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) required: BTreeSet<String>,
-    pub(crate) additional: Option<Schema>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<Schema>,
-    /// Every other keyword that says something about values of this type.
-    pub(crate) limits: BTreeMap<String, Value>,
+    /// All other keywords, even if they do not apply to this type.
+    #[serde(flatten)]
+    pub(crate) keywords: BTreeMap<String, Value>,
 }
 
 const KINDS: [&str; 6] = ["array", "boolean", "null", "number", "object", "string"];
 
-/// Keywords that hold for one type, besides those that `Shape` has a field for and the bounds of
-/// numbers.
-const LIMITS: [(&str, &str); 24] = [
-    ("array", "contains"),
-    ("array", "maxContains"),
-    ("array", "maxItems"),
-    ("array", "minContains"),
-    ("array", "minItems"),
-    ("array", "prefixItems"),
-    ("array", "unevaluatedItems"),
-    ("array", "uniqueItems"),
-    ("number", "format"),
-    ("number", "multipleOf"),
-    ("object", "dependentRequired"),
-    ("object", "dependentSchemas"),
-    ("object", "maxProperties"),
-    ("object", "minProperties"),
-    ("object", "patternProperties"),
-    ("object", "propertyNames"),
-    ("object", "unevaluatedProperties"),
-    ("string", "contentEncoding"),
-    ("string", "contentMediaType"),
-    ("string", "contentSchema"),
-    ("string", "format"),
-    ("string", "maxLength"),
-    ("string", "minLength"),
-    ("string", "pattern"),
-];
+/// Keywords that have a field in `Shape`, or that combine schemas.
+const STRUCTURE: &str = "$ref allOf anyOf const enum items nullable oneOf properties required type";
 
-/// Keywords that hold for every type.
-const ANY_KIND: [&str; 5] = ["else", "if", "not", "then", "writeOnly"];
+/// Keywords that do not affect which values are valid.
+const PROSE: &str = "$anchor $comment $defs $schema default deprecated description discriminator \
+                     example examples externalDocs readOnly title xml";
 
-impl Document {
-    pub(crate) fn schema(&self, value: &Value, place: &str) -> Result<Schema, String> {
-        self.schema_within(value, place, &mut Vec::new())
+/// The allowed types, or `None` for all.
+type Kinds<'a> = Option<BTreeSet<&'a str>>;
+
+/// Schemas that a value has to match, all of them.
+#[derive(Clone, Default)]
+struct Parts<'a> {
+    /// Each with whether it is nullable.
+    objects: Vec<(Node<'a>, bool)>,
+    /// Lists of alternatives. A value has to match one of each list.
+    choices: Vec<Vec<(Node<'a>, bool)>>,
+}
+
+impl<'a> Reader<'a> {
+    /// The default of a schema, or of one that it refers to.
+    pub(crate) fn default(&mut self, node: Node<'a>) -> Read<Option<Value>> {
+        let mut parts = Parts::default();
+        self.gather(node, false, &mut parts)?;
+        let default = parts.objects.iter().rev().find_map(|(node, _)| node.get("default"));
+        default.map(|default| self.expand(&default)).transpose()
     }
 
-    /// `open` holds the references that are being followed.
-    fn schema_within<'a>(
-        &'a self,
-        value: &'a Value,
-        place: &str,
-        open: &mut Vec<&'a str>,
-    ) -> Result<Schema, String> {
-        let object = match value {
-            Value::Bool(true) => return Ok(Schema::anything()),
-            Value::Bool(false) => return Ok(Schema::default()),
-            Value::Object(object) => object,
-            _ => return Err(format!("{place}: {value} is not a schema")),
-        };
-        let referred = match object.get("$ref") {
-            None => Schema::anything(),
-            Some(reference) => {
-                let (target, reference) = self.target(reference, place)?;
-                if open.contains(&reference) {
-                    return Err(circle(place, open, reference));
-                }
-                open.push(reference);
-                let referred = self.schema_within(target, reference, open)?;
-                open.pop();
-                if self.is_3_0 {
-                    return Ok(referred);
-                }
-                referred
-            }
-        };
-        if object.contains_key("$dynamicRef") {
-            return Err(format!("{place}: `$dynamicRef` is not understood"));
+    /// The intersection of several schemas.
+    pub(crate) fn schema(&mut self, nodes: Vec<Node<'a>>) -> Schema {
+        let mut parts = Parts::default();
+        let gathered = nodes.into_iter().try_for_each(|it| self.gather(it, false, &mut parts));
+        let mut shapes = Vec::new();
+        let unreadable = gathered.and_then(|()| self.alternatives(parts, &mut shapes)).is_err();
+        Schema { shapes: merged(shapes), default: None, unreadable }
+    }
+
+    /// Adds a schema to `parts`, with its reference and its `allOf`.
+    fn gather(&mut self, node: Node<'a>, nullable: bool, parts: &mut Parts<'a>) -> Read<()> {
+        self.spend(&node)?;
+        match node.value {
+            Value::Bool(true) | Value::Object(_) => {}
+            // Nothing matches an empty list of alternatives.
+            Value::Bool(false) => parts.choices.push(Vec::new()),
+            _ => return Err(self.defect(&node, "it is not a schema")),
         }
-        let mut schema = self.own(object, place, open)?.and(&referred);
-        for part in self.each(object, "allOf", place, open)? {
-            schema = schema.and(&part);
+        let target = self.target(&node)?;
+        if let (Some(target), true) = (&target, self.document.is_3_0) {
+            return self.gather(target.clone(), nullable, parts);
+        }
+        // The specification ignores it beside `allOf`, but people write it there.
+        let nullable = self.read(&node, "nullable")? || nullable;
+        for part in target.into_iter().chain(self.list(&node, "allOf")?) {
+            self.gather(part, nullable, parts)?;
         }
         for keyword in ["anyOf", "oneOf"] {
-            if object.contains_key(keyword) {
-                let choices = self.each(object, keyword, place, open)?;
-                let shapes = choices.into_iter().flat_map(|choice| choice.0).collect();
-                schema = schema.and(&Schema::of(shapes));
+            if node.value.get(keyword).is_some() {
+                let choice = self.list(&node, keyword)?;
+                parts.choices.push(choice.into_iter().map(|part| (part, nullable)).collect());
             }
         }
-        // Strictly it says nothing beside `allOf`, but there it is how people write it.
-        if object.get("nullable") == Some(&Value::Bool(true)) {
-            schema.0.push(Shape { kind: "null".to_owned(), ..Shape::default() });
-            schema = Schema::of(schema.0);
-        }
-        Ok(schema)
+        parts.objects.push((node, nullable));
+        Ok(())
     }
 
-    fn each<'a>(
-        &'a self,
-        object: &'a Map<String, Value>,
-        keyword: &str,
-        place: &str,
-        open: &mut Vec<&'a str>,
-    ) -> Result<Vec<Schema>, String> {
-        let parts = object.get(keyword).and_then(Value::as_array);
-        let parts = parts.into_iter().flatten().enumerate();
-        parts
-            .map(|(at, part)| self.schema_within(part, &format!("{place}/{keyword}/{at}"), open))
-            .collect()
+    /// Adds the shapes of each combination of alternatives.
+    fn alternatives(&mut self, mut parts: Parts<'a>, shapes: &mut Vec<Shape>) -> Read<()> {
+        let Some(choice) = parts.choices.pop() else { return self.shapes(&parts, shapes) };
+        for (node, nullable) in choice {
+            parts.objects.iter().try_for_each(|(object, _)| self.spend(object))?;
+            let mut parts = parts.clone();
+            self.gather(node, nullable, &mut parts)?;
+            self.alternatives(parts, shapes)?;
+        }
+        Ok(())
     }
 
-    /// What a schema says itself, without what it refers to.
-    fn own<'a>(
-        &'a self,
-        object: &'a Map<String, Value>,
-        place: &str,
-        open: &mut Vec<&'a str>,
-    ) -> Result<Schema, String> {
-        let types: Option<BTreeSet<&str>> = match object.get("type") {
-            Some(Value::String(kind)) => Some(BTreeSet::from([kind.as_str()])),
-            Some(Value::Array(kinds)) => Some(kinds.iter().filter_map(Value::as_str).collect()),
-            _ => None,
-        };
-        let values = match (object.get("const"), object.get("enum").and_then(Value::as_array)) {
-            (Some(value), _) => Some(vec![value.clone()]),
-            (None, values) => values.cloned(),
-        };
-        let kinds = match (&types, &values) {
-            (Some(types), _) => types.clone(),
-            (None, Some(values)) => values.iter().map(kind_of).collect(),
-            (None, None) => BTreeSet::from(KINDS),
-        };
-        let mut shapes = Vec::new();
-        for kind in kinds {
-            let mut shape = Shape { kind: kind.to_owned(), ..Shape::default() };
-            // Whether `null` is allowed is the type's to say: 3.0 and 3.1 disagree about `enum`.
-            if let (Some(values), true) = (&values, kind != "null") {
-                let fits = |value: &&Value| kind_of(value) == kind || fits_number(value, kind);
-                let values: Vec<_> = values.iter().filter(fits).cloned().collect();
-                if values.is_empty() {
-                    continue;
-                }
-                shape.values = Some(sorted(values));
+    /// Adds the shapes of the intersection of all objects.
+    fn shapes(&mut self, parts: &Parts<'a>, shapes: &mut Vec<Shape>) -> Read<()> {
+        let mut kinds: Kinds<'_> = None;
+        let mut values: Option<Vec<Value>> = None;
+        let mut properties: BTreeMap<&str, Vec<Node<'a>>> = BTreeMap::new();
+        let mut items = Vec::new();
+        let mut all = Shape::default();
+        for (node, nullable) in &parts.objects {
+            let (own_kinds, own_values) = self.types(node)?;
+            if let Some(mut own) = own_kinds {
+                own.extend(nullable.then_some("null"));
+                let kinds = kinds.get_or_insert_with(|| own.clone());
+                kinds.retain(|kind| own.iter().any(|own| is_of_kind(kind, own)));
             }
-            let mut sub = |keyword: &str, value: &'a Value| {
-                self.schema_within(value, &format!("{place}/{keyword}"), open)
-            };
-            if kind == "object" {
-                let properties = object.get("properties").and_then(Value::as_object);
-                for (name, value) in properties.into_iter().flatten() {
-                    let keyword = format!("properties/{}", escaped(name));
-                    shape.properties.insert(name.clone(), sub(&keyword, value)?);
-                }
-                let required = object.get("required").and_then(Value::as_array);
-                let required = required.into_iter().flatten().filter_map(Value::as_str);
-                shape.required = required.map(str::to_owned).collect();
+            if let Some(own) = own_values {
+                values.get_or_insert_with(|| own.clone()).retain(|value| own.contains(value));
             }
-            for (holder, keyword) in [("object", "additionalProperties"), ("array", "items")] {
-                if let (Some(value), true) = (object.get(keyword), holder == kind) {
-                    let schema = Some(sub(keyword, value)?).filter(|schema| !schema.is_anything());
-                    let field =
-                        if kind == "array" { &mut shape.items } else { &mut shape.additional };
-                    *field = schema;
-                }
+            for (name, property) in self.entries(node, "properties")? {
+                properties.entry(name).or_default().push(property);
             }
-            self.limits(object, place, open, &mut shape)?;
-            shapes.push(shape);
+            all.required.extend(self.read::<BTreeSet<_>>(node, "required")?);
+            items.extend(node.get("items"));
+            self.keywords(node, &mut all.keywords)?;
         }
-        Ok(Schema::of(shapes))
-    }
+        for (name, nodes) in properties {
+            all.properties.insert(name.to_owned(), self.schema(nodes));
+        }
+        let items = (!items.is_empty()).then(|| self.schema(items));
+        all.items = items.filter(|items| !items.is_anything());
 
-    fn limits<'a>(
-        &'a self,
-        object: &'a Map<String, Value>,
-        place: &str,
-        open: &mut Vec<&'a str>,
-        shape: &mut Shape,
-    ) -> Result<(), String> {
-        let kind = if shape.kind == "integer" { "number" } else { &shape.kind };
-        let for_kind = LIMITS.iter().filter(|(holder, _)| *holder == kind);
-        let for_kind = for_kind.map(|(_, keyword)| *keyword);
-        for keyword in for_kind.chain(ANY_KIND) {
-            let Some(value) = object.get(keyword) else { continue };
-            let says_nothing = match keyword {
-                "uniqueItems" | "writeOnly" => *value == false,
-                _ => keyword.starts_with("min") && *value == 0,
-            };
-            if says_nothing {
-                continue;
+        for kind in kinds.unwrap_or_else(|| KINDS.into()) {
+            let mut shape = Shape { kind: kind.to_owned(), ..all.clone() };
+            if kind != "object" {
+                shape.properties.clear();
+                shape.required.clear();
             }
-            let place = format!("{place}/{keyword}");
-            let value = self.limit(keyword, value, &place, open)?;
-            shape.limits.insert(keyword.to_owned(), value);
-        }
-        // 3.1's way to say what 3.0 says with `format`.
-        for (keyword, said, format) in [
-            ("contentEncoding", "base64", "byte"),
-            ("contentMediaType", "application/octet-stream", "binary"),
-        ] {
-            let is_said = shape.limits.get(keyword).is_some_and(|value| value == said);
-            if is_said && !shape.limits.contains_key("format") {
-                shape.limits.remove(keyword);
-                shape.limits.insert("format".to_owned(), format.into());
+            shape.items = shape.items.filter(|_| kind == "array");
+            // Only the type decides about `null`: 3.0 and 3.1 disagree about `enum`.
+            if kind == "null" {
+                shape.keywords.clear();
+            } else {
+                let fits = |value: &&Value| is_of_kind(kind_of(value), kind);
+                let fitting = |values: &Vec<_>| values.iter().filter(fits).cloned().collect();
+                shape.values = values.as_ref().map(fitting).map(sorted);
             }
-        }
-        if kind == "number" {
-            for (bound, exclusive) in
-                [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")]
-            {
-                let (keyword, value) = match (object.get(bound), object.get(exclusive)) {
-                    // 3.0: a flag. 3.1: a bound of its own.
-                    (Some(value), Some(Value::Bool(true))) => (exclusive, value),
-                    (both, Some(value @ Value::Number(_))) => {
-                        if let Some(both) = both {
-                            shape.limits.insert(bound.to_owned(), both.clone());
-                        }
-                        (exclusive, value)
-                    }
-                    (Some(value), _) => (bound, value),
-                    (None, _) => continue,
-                };
-                shape.limits.insert(keyword.to_owned(), value.clone());
+            if shape.values.as_ref().is_none_or(|values| !values.is_empty()) {
+                shapes.push(shape);
             }
         }
         Ok(())
     }
 
-    /// A keyword's value, with the schemas inside in canonical form.
-    fn limit<'a>(
-        &'a self,
-        keyword: &str,
-        value: &'a Value,
-        place: &str,
-        open: &mut Vec<&'a str>,
-    ) -> Result<Value, String> {
-        Ok(match (keyword, value) {
-            ("patternProperties" | "dependentSchemas", Value::Object(schemas)) => {
-                let mut canonical = Map::new();
-                for (name, schema) in schemas {
-                    let place = format!("{place}/{}", escaped(name));
-                    let schema = self.schema_within(schema, &place, open)?;
-                    canonical.insert(name.clone(), schema.to_json());
-                }
-                Value::Object(canonical)
+    /// The types and values that an object lists, if it does.
+    fn types(&mut self, node: &Node<'a>) -> Read<(Kinds<'a>, Option<Vec<Value>>)> {
+        let constant = node.get("const").map(|value| vec![value]);
+        let is_listed = constant.is_some() || node.value.get("enum").is_some();
+        let values = constant.map_or_else(|| self.list(node, "enum"), Ok)?;
+        let values: Vec<_> = values.iter().map(|it| self.expand(it)).collect::<Read<_>>()?;
+        let kinds = match node.value.get("type") {
+            Some(Value::String(kind)) => Some([kind.as_str()].into()),
+            Some(_) => Some(self.read(node, "type")?),
+            None if is_listed => Some(values.iter().map(kind_of).collect()),
+            None => None,
+        };
+        Ok((kinds, is_listed.then_some(values)))
+    }
+
+    /// Adds the keywords that have no field of their own in `Shape`.
+    fn keywords(&mut self, node: &Node<'a>, all: &mut BTreeMap<String, Value>) -> Read<()> {
+        for (keyword, child) in node.entries() {
+            let is_ignored = match keyword {
+                "additionalProperties" => *child.value == true || *child.value == json!({}),
+                "uniqueItems" | "writeOnly" => *child.value == false,
+                "minItems" | "minLength" | "minProperties" => *child.value == 0,
+                // A flag beside the bound in 3.0, a bound of its own in 3.1.
+                "exclusiveMinimum" | "exclusiveMaximum" => child.value.is_boolean(),
+                _ => STRUCTURE.split(' ').chain(PROSE.split(' ')).any(|it| it == keyword),
+            };
+            if is_ignored || keyword.starts_with("x-") {
+                continue;
             }
-            ("prefixItems", Value::Array(schemas)) => {
-                let schemas = schemas.iter().enumerate().map(|(at, schema)| {
-                    Ok(self.schema_within(schema, &format!("{place}/{at}"), open)?.to_json())
-                });
-                schemas.collect::<Result<_, String>>()?
+            let value = self.expand(&child)?;
+            let exclusive = |keyword| node.value.get(keyword) == Some(&Value::Bool(true));
+            let (keyword, value) = match (keyword, value.as_str().unwrap_or_default()) {
+                ("minimum", _) if exclusive("exclusiveMinimum") => ("exclusiveMinimum", value),
+                ("maximum", _) if exclusive("exclusiveMaximum") => ("exclusiveMaximum", value),
+                // 3.1 replaced these formats.
+                ("contentEncoding", "base64") => ("format", json!("byte")),
+                ("contentMediaType", "application/octet-stream") => ("format", json!("binary")),
+                _ => (keyword, value),
+            };
+            let value = match all.remove(keyword) {
+                Some(other) => tighter(keyword, other, value),
+                None => value,
+            };
+            all.insert(keyword.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// A copy of a value with its references inlined and whole numbers as integers.
+    pub(crate) fn expand(&mut self, node: &Node<'a>) -> Read<Value> {
+        // No real value is nested deeper.
+        let node = &Node { levels: node.levels.min(20), ..node.clone() };
+        self.spend(node)?;
+        if let Some(target) = self.target(node)? {
+            return self.expand(&target);
+        }
+        Ok(match node.value {
+            Value::Object(_) => {
+                let entries = node.entries();
+                let copies = entries.map(|(key, it)| Ok((key.to_owned(), self.expand(&it)?)));
+                copies.collect::<Read<Value>>()?
             }
-            (
-                "contains"
-                | "contentSchema"
-                | "else"
-                | "if"
-                | "not"
-                | "propertyNames"
-                | "then"
-                | "unevaluatedItems"
-                | "unevaluatedProperties",
-                schema,
-            ) => self.schema_within(schema, place, open)?.to_json(),
-            (_, value) => value.clone(),
+            Value::Array(_) => node.items().map(|it| self.expand(&it)).collect::<Read<Value>>()?,
+            Value::Number(number) => match number.as_f64() {
+                Some(float) if float.fract() == 0.0 && float.abs() < 1e15 => (float as i64).into(),
+                _ => node.value.clone(),
+            },
+            other => other.clone(),
         })
     }
 }
@@ -294,158 +250,105 @@ impl Document {
 impl Schema {
     pub(crate) fn anything() -> Self {
         let shape = |kind: &str| Shape { kind: kind.to_owned(), ..Shape::default() };
-        Self(KINDS.map(shape).into())
+        Self { shapes: KINDS.map(shape).into(), ..Self::default() }
     }
 
     pub(crate) fn is_anything(&self) -> bool {
-        *self == Self::anything()
-    }
-
-    /// The shapes in order, without those that say nothing new.
-    fn of(shapes: Vec<Shape>) -> Self {
-        let mut merged: Vec<Shape> = Vec::new();
-        for shape in shapes {
-            let without_values = |shape: &Shape| Shape { values: None, ..shape.clone() };
-            let same = merged.iter_mut().find(|m| without_values(m) == without_values(&shape));
-            match same {
-                None => merged.push(shape),
-                Some(same) => {
-                    same.values = match (same.values.take(), shape.values) {
-                        (Some(one), Some(other)) => Some(sorted([one, other].concat())),
-                        _ => None,
-                    };
-                }
-            }
-        }
-        let number = Shape { kind: "number".to_owned(), ..Shape::default() };
-        if merged.contains(&number) {
-            merged.retain(|shape| shape.kind != "integer");
-        }
-        merged.sort_by_cached_key(|shape| (shape.kind.clone(), shape.to_json().to_string()));
-        Self(merged)
-    }
-
-    /// What both allow.
-    fn and(&self, other: &Self) -> Self {
-        let pairs = self.0.iter().flat_map(|one| other.0.iter().map(move |two| (one, two)));
-        Self::of(pairs.filter_map(|(one, two)| one.and(two)).collect())
+        self.shapes == Self::anything().shapes && !self.unreadable
     }
 
     pub(crate) fn kinds(&self) -> BTreeSet<&str> {
-        self.0.iter().map(|shape| shape.kind.as_str()).collect()
+        self.shapes.iter().map(|shape| shape.kind.as_str()).collect()
     }
 
-    pub(crate) fn to_json(&self) -> Value {
-        match self.0.as_slice() {
-            _ if self.is_anything() => Value::Bool(true),
-            [] => Value::Bool(false),
-            [shape] => shape.to_json(),
-            shapes => {
-                let shapes: Value = shapes.iter().map(Shape::to_json).collect();
-                Value::Object(Map::from_iter([("anyOf".to_owned(), shapes)]))
-            }
-        }
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<&Shape> {
+        self.shapes.iter().filter(|shape| shape.kind == kind).collect()
+    }
+
+    /// The items of an array.
+    pub(crate) fn items(&self) -> Option<&Self> {
+        self.shapes.iter().find_map(|shape| shape.items.as_ref())
+    }
+
+    /// A property of objects, or of objects in an array.
+    pub(crate) fn property(&self, name: &str) -> Option<&Self> {
+        let own = self.shapes.iter().find_map(|shape| shape.properties.get(name));
+        own.or_else(|| self.items()?.property(name))
+    }
+
+    /// Whether this allows everything that `other` does, judged by types and listed values only.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        let includes = |own: &Shape, other: &Shape| {
+            let values = match &other.values {
+                Some(values) => values.iter().all(|value| own.takes(value)),
+                None => own.values.is_none(),
+            };
+            let items = own
+                .items
+                .as_ref()
+                .is_none_or(|own| other.items.as_ref().is_some_and(|items| own.includes(items)));
+            own.kind == other.kind && values && items
+        };
+        !other.shapes.is_empty()
+            && other.shapes.iter().all(|other| self.shapes.iter().any(|own| includes(own, other)))
     }
 }
 
 impl Shape {
-    fn and(&self, other: &Self) -> Option<Self> {
-        let kind = match (self.kind.as_str(), other.kind.as_str()) {
-            (one, two) if one == two => one,
-            ("integer", "number") | ("number", "integer") => "integer",
-            _ => return None,
-        };
-        let values = match (&self.values, &other.values) {
-            (Some(one), Some(two)) => {
-                let both: Vec<_> = one.iter().filter(|v| two.contains(v)).cloned().collect();
-                if both.is_empty() {
-                    return None;
-                }
-                Some(both)
-            }
-            (one, two) => one.as_ref().or(two.as_ref()).cloned(),
-        };
-        let names = self.properties.keys().chain(other.properties.keys());
-        let property = |name: &String| match (self.property(name), other.property(name)) {
-            (Some(one), Some(two)) => one.and(two),
-            (one, two) => one.or(two).cloned().unwrap_or_default(),
-        };
-        let properties = names.map(|name| (name.clone(), property(name))).collect();
-        let mut limits = self.limits.clone();
-        for (keyword, value) in &other.limits {
-            let merged = match limits.get(keyword) {
-                Some(own) => tighter(keyword, own, value),
-                None => value.clone(),
-            };
-            limits.insert(keyword.clone(), merged);
-        }
-        Some(Self {
-            kind: kind.to_owned(),
-            values,
-            properties,
-            required: self.required.union(&other.required).cloned().collect(),
-            additional: both(&self.additional, &other.additional),
-            items: both(&self.items, &other.items),
-            limits,
-        })
-    }
-
-    /// What is said of a property, by its name or for all others.
-    fn property(&self, name: &str) -> Option<&Schema> {
-        self.properties.get(name).or(self.additional.as_ref())
-    }
-
-    fn to_json(&self) -> Value {
-        let mut object: Map<String, Value> = self.limits.clone().into_iter().collect();
-        object.insert("type".to_owned(), self.kind.clone().into());
-        if let Some(values) = &self.values {
-            object.insert("enum".to_owned(), values.clone().into());
-        }
-        if !self.properties.is_empty() {
-            let properties = self.properties.iter();
-            let properties = properties.map(|(name, schema)| (name.clone(), schema.to_json()));
-            object.insert("properties".to_owned(), Value::Object(properties.collect()));
-        }
-        if !self.required.is_empty() {
-            object.insert("required".to_owned(), self.required.iter().cloned().collect());
-        }
-        if let Some(additional) = &self.additional {
-            object.insert("additionalProperties".to_owned(), additional.to_json());
-        }
-        if let Some(items) = &self.items {
-            object.insert("items".to_owned(), items.to_json());
-        }
-        Value::Object(object)
+    pub(crate) fn takes(&self, value: &Value) -> bool {
+        self.values.as_ref().is_none_or(|values| values.contains(value))
     }
 }
 
-fn both(one: &Option<Schema>, two: &Option<Schema>) -> Option<Schema> {
-    match (one, two) {
-        (Some(one), Some(two)) => Some(one.and(two)),
-        (one, two) => one.as_ref().or(two.as_ref()).cloned(),
+impl Serialize for Schema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = match self.shapes.as_slice() {
+            [] => json!(false),
+            _ if self.is_anything() && self.default.is_none() => json!(true),
+            _ if self.is_anything() => json!({}),
+            [shape] => json!(shape),
+            shapes => json!({ "anyOf": shapes }),
+        };
+        if let (Some(object), Some(default)) = (value.as_object_mut(), &self.default) {
+            object.insert("default".to_owned(), default.clone());
+        }
+        value.serialize(serializer)
     }
 }
 
-/// Both limits in one: the tighter of two bounds, or the two side by side.
-fn tighter(keyword: &str, one: &Value, two: &Value) -> Value {
-    let larger = one.as_f64() > two.as_f64();
+/// Sorts the shapes and merges those that differ only in their values.
+fn merged(mut shapes: Vec<Shape>) -> Vec<Shape> {
+    let besides_values = |shape: &Shape| format!("{:?}", Shape { values: None, ..shape.clone() });
+    shapes.sort_by(|one, two| one.kind.cmp(&two.kind));
+    if shapes.windows(2).any(|pair| pair[0].kind == pair[1].kind) {
+        shapes.sort_by_cached_key(besides_values);
+    }
+    shapes.dedup_by(|next, kept| {
+        let alike = next.kind == kept.kind && besides_values(next) == besides_values(kept);
+        if alike {
+            let both = kept.values.take().zip(next.values.take());
+            kept.values = both.map(|(one, two)| sorted([one, two].concat()));
+        }
+        alike
+    });
+    shapes
+}
+
+/// The tighter of two bounds; for other keywords, a list of both values.
+fn tighter(keyword: &str, one: Value, two: Value) -> Value {
     match looser_when_larger(keyword) {
-        _ if one == two => one.clone(),
-        Some(looser) if looser == larger => two.clone(),
-        Some(_) => one.clone(),
-        None => sorted(vec![one.clone(), two.clone()]).into(),
+        _ if one == two => one,
+        Some(looser) if looser == (one.as_f64() > two.as_f64()) => two,
+        Some(_) => one,
+        None => sorted(vec![one, two]).into(),
     }
 }
 
-/// Of a bound: whether a larger one allows more.
+/// For a bound: whether a larger value allows more.
 pub(crate) fn looser_when_larger(keyword: &str) -> Option<bool> {
-    if keyword.starts_with("max") || keyword == "exclusiveMaximum" {
-        Some(true)
-    } else if keyword.starts_with("min") || keyword == "exclusiveMinimum" {
-        Some(false)
-    } else {
-        None
-    }
+    let bound = keyword.strip_prefix("exclusive").unwrap_or(keyword).to_ascii_lowercase();
+    let [max, min] = ["max", "min"].map(|prefix| bound.starts_with(prefix));
+    (max || min).then_some(max)
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -460,17 +363,11 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn fits_number(value: &Value, kind: &str) -> bool {
-    kind == "number" && value.is_number()
+/// An integer is also a number.
+fn is_of_kind(kind: &str, other: &str) -> bool {
+    kind == other || (kind, other) == ("integer", "number")
 }
 
-fn sorted(mut values: Vec<Value>) -> Vec<Value> {
-    values.sort_by_cached_key(Value::to_string);
-    values.dedup();
-    values
-}
-
-/// A name as a part of a JSON pointer.
-pub(crate) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+fn sorted(values: Vec<Value>) -> Vec<Value> {
+    values.into_iter().sorted_by_cached_key(Value::to_string).dedup().collect()
 }

@@ -5,11 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::{Value, json};
-use yaml_serde::Value as Yaml;
+use serde_json::Value;
+
+/// Places in the small description.
+pub(crate) const TOKEN: &str = "/paths/~1security~1token";
+pub(crate) const POST: &str = "/paths/~1security~1token/post";
+pub(crate) const GET: &str = "/paths/~1security~1resources/get";
+/// Properties of the bodies of status 200.
+pub(crate) const CREATED: &str =
+    "/paths/~1security~1token/post/responses/200/content/application~1json/schema/properties";
+pub(crate) const TOKEN_PART: &str = "/paths/~1security~1token/post/responses/200/content/application~1json/schema/properties/MediaContainer/allOf/1/properties";
+pub(crate) const FOUND: &str = "/paths/~1security~1resources/get/responses/200/content/application~1json/schema/properties/MediaContainer";
+pub(crate) const DEVICE: &str = "/components/schemas/Device/properties";
+pub(crate) const CONNECTION: &str =
+    "/components/schemas/Device/properties/Connection/items/properties";
 
 /// A folder with a fragment and its upstream extract, as the repository has them.
-pub(crate) struct House(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -18,8 +30,7 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-impl House {
-    /// An empty one.
+impl Folder {
     pub(crate) fn empty(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
@@ -29,12 +40,12 @@ impl House {
 
     /// With the small fragment, and the extract of the small description.
     pub(crate) fn new(name: &str) -> Self {
-        let house = Self::empty(name);
-        house.write("openapi/plex-auth.json", include_str!("fragment.json"));
-        house.write("spec.yaml", include_str!("spec.yaml"));
-        let run = house.run(&["drift", "spec.yaml", "--accept"]);
+        let folder = Self::empty(name);
+        folder.write("openapi/plex-auth.json", include_str!("fragment.json"));
+        folder.write("spec.yaml", include_str!("spec.yaml"));
+        let run = folder.run(&["drift", "spec.yaml", "--accept"]);
         assert_eq!(run.code, Some(0), "{run:?}");
-        house
+        folder
     }
 
     pub(crate) fn write(&self, file: &str, text: &str) {
@@ -54,6 +65,13 @@ impl House {
         self.write("new", text);
         self.run(&["drift", "new"])
     }
+
+    #[track_caller]
+    pub(crate) fn assert_no_change(&self, name: &str, text: &str) {
+        let run = self.drift(text);
+        assert_eq!(run.stdout, "0 breaking, 0 compatible\n", "{name}: {}", run.stderr);
+        assert_eq!(run.code, Some(0), "{name}: {}", run.stderr);
+    }
 }
 
 /// Runs the binary in a folder.
@@ -70,67 +88,52 @@ pub(crate) fn spec() -> Value {
     yaml_serde::from_str(include_str!("spec.yaml")).unwrap()
 }
 
-/// The same in every dress that a description comes in.
-pub(crate) fn dresses(spec: &Value) -> [(&'static str, String); 4] {
-    let old = as_3_0(spec);
-    [
-        ("3.1, YAML", yaml(spec)),
-        ("3.1, JSON", format!("{spec:#}")),
-        ("3.0, YAML", yaml(&old)),
-        ("3.0, JSON", old.to_string()),
-    ]
+/// The small description, changed.
+pub(crate) fn changed(change: impl FnOnce(&mut Value)) -> Value {
+    let mut spec = spec();
+    change(&mut spec);
+    spec
 }
 
-/// Statuses are written as people write them, without quotes.
-pub(crate) fn yaml(spec: &Value) -> String {
-    let text = yaml_serde::to_string(spec).unwrap();
-    text.replace("'200':", "200:").replace("'400':", "400:")
+#[track_caller]
+pub(crate) fn at<'a>(spec: &'a mut Value, place: &str) -> &'a mut Value {
+    spec.pointer_mut(place).unwrap_or_else(|| panic!("{place} is not there"))
 }
 
-/// With the keys of every mapping in the order opposite to the usual one.
-pub(crate) fn yaml_reversed(spec: &Value) -> String {
-    fn reversed(value: Yaml) -> Yaml {
-        match value {
-            Yaml::Mapping(mapping) => {
-                let entries: Vec<_> = mapping.into_iter().collect();
-                let entries = entries.into_iter().rev();
-                Yaml::Mapping(entries.map(|(key, value)| (key, reversed(value))).collect())
-            }
-            Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(reversed).collect()),
-            other => other,
-        }
-    }
-    yaml_serde::to_string(&reversed(yaml_serde::to_value(spec).unwrap())).unwrap()
+#[track_caller]
+pub(crate) fn set(spec: &mut Value, place: &str, key: &str, value: Value) {
+    at(spec, place).as_object_mut().unwrap().insert(key.to_owned(), value);
 }
 
-fn as_3_0(value: &Value) -> Value {
-    let mut object = match value {
-        Value::Array(list) => return list.iter().map(as_3_0).collect(),
-        Value::Object(object) => object.clone(),
-        other => return other.clone(),
-    };
-    if object.contains_key("openapi") {
-        object["openapi"] = json!("3.0.3");
-    }
-    if let Some([kind, Value::String(null)]) =
-        object.get("type").and_then(Value::as_array).map(Vec::as_slice)
-        && null == "null"
-    {
-        let kind = kind.clone();
-        object.insert("type".to_owned(), kind);
-        object.insert("nullable".to_owned(), json!(true));
-    }
-    if let Some(value) = object.remove("const") {
-        object.insert("enum".to_owned(), json!([value]));
-    }
-    if let Some(bound) = object.get("exclusiveMinimum").filter(|bound| bound.is_number()).cloned() {
-        object.insert("minimum".to_owned(), bound);
-        object.insert("exclusiveMinimum".to_owned(), json!(true));
-    }
-    for (keyword, format) in [("contentEncoding", "byte"), ("contentMediaType", "binary")] {
-        if object.remove(keyword).is_some() {
-            object.insert("format".to_owned(), json!(format));
-        }
-    }
-    Value::Object(object.into_iter().map(|(key, value)| (key, as_3_0(&value))).collect())
+#[track_caller]
+pub(crate) fn take(spec: &mut Value, place: &str, key: &str) -> Value {
+    at(spec, place).as_object_mut().unwrap().remove(key).unwrap()
+}
+
+#[track_caller]
+pub(crate) fn rename(spec: &mut Value, place: &str, key: &str, new: &str) {
+    let value = take(spec, place, key);
+    set(spec, place, new, value);
+}
+
+/// A parameter that stands in an operation by itself.
+#[track_caller]
+pub(crate) fn parameter<'a>(spec: &'a mut Value, operation: &str, name: &str) -> &'a mut Value {
+    let listed = at(spec, operation)["parameters"].as_array_mut().unwrap();
+    listed.iter_mut().find(|parameter| parameter["name"] == name).unwrap()
+}
+
+pub(crate) fn without(spec: &mut Value, operation: &str, name: &str) {
+    let listed = at(spec, operation)["parameters"].as_array_mut().unwrap();
+    listed.retain(|parameter| parameter["name"] != name);
+}
+
+pub(crate) fn with(spec: &mut Value, operation: &str, parameter: Value) {
+    at(spec, operation)["parameters"].as_array_mut().unwrap().push(parameter);
+}
+
+/// A description in both forms, statuses without quotes as people write them.
+pub(crate) fn forms(spec: &Value) -> [String; 2] {
+    let yaml = yaml_serde::to_string(spec).unwrap();
+    [yaml.replace("'200':", "200:").replace("'400':", "400:"), format!("{spec:#}")]
 }

@@ -1,0 +1,120 @@
+//! Typed mocks of the two endpoints and of `/identity`, for your own tests. Feature `httpmock`.
+//!
+//! Generated from the same fragment as the client, so that a mock can't drift from it.
+//! [`MockServerExt`] adds a method for each endpoint to [`httpmock::MockServer`]; its closure gets
+//! a `when` with a method for each query parameter and a `then` with one for each status whose
+//! body can be JSON. For other bodies (HTML, XML while a server starts) use the `httpmock` types
+//! inside, by `into_inner()`. The bodies' types are in [`wire`](crate::wire).
+//!
+//! httpmock's server logs whole requests, tokens included, at `DEBUG` and `TRACE`, and answers 500
+//! to a header that is not ASCII.
+//!
+//! # A transient token
+//!
+//! ```
+//! use httpmock::MockServer;
+//! use plex_auth::Client;
+//! use plex_auth::mock::{MockServerExt as _, httpmock};
+//! use plex_auth::wire::{TransientTokenBody, TransientTokenContainer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), plex_auth::Error> {
+//! let server = MockServer::start_async().await;
+//! let mock = server.get_transient_token(|when, then| {
+//!     when.into_inner().header("x-plex-token", "owner");
+//!     then.ok(&TransientTokenBody {
+//!         media_container: TransientTokenContainer {
+//!             token: Some("transient-1".into()),
+//!             ..Default::default()
+//!         },
+//!         ..Default::default()
+//!     });
+//! });
+//!
+//! let client =
+//!     Client::builder(server.base_url()).token("owner").client_identifier("test").build()?;
+//! assert_eq!(client.transient_token().await?.expose_secret(), "transient-1");
+//! mock.assert_async().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # `connect`
+//!
+//! The same server answers for the source here, so it lists itself. Plain `http` needs
+//! `allow_insecure_http`.
+//!
+//! ```
+//! use plex_auth::mock::{MockServerExt as _, httpmock::MockServer, identity};
+//! use plex_auth::wire::{Connection, Device, SourceBody, SourceContainer};
+//! use plex_auth::{Client, Source};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = MockServer::start_async().await;
+//! identity(&server, "243b47");
+//! let connection =
+//!     Connection { uri: Some(server.base_url().parse::<reqwest::Url>()?.into()), ..Default::default() };
+//! # use plex_auth::reqwest;
+//! let device = Device {
+//!     client_identifier: Some("243b47".into()),
+//!     access_token: Some("transient-2".into()),
+//!     connection: Some(connection.into()),
+//!     ..Default::default()
+//! };
+//! server.get_source_connection_information(|when, then| {
+//!     when.source("server://243b47");
+//!     then.ok(&SourceBody {
+//!         media_container: SourceContainer { device: device.into() },
+//!         ..Default::default()
+//!     });
+//! });
+//!
+//! let client = Client::builder(server.base_url())
+//!     .token("owner")
+//!     .client_identifier("test")
+//!     .allow_insecure_http(true)
+//!     .build()?;
+//! let connected = client.connect(&Source::server("243b47")?).await?;
+//! assert_eq!(connected.device().access_token.expose_secret(), "transient-2");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Your own error handling, without a server
+//!
+//! ```
+//! use plex_auth::{Error, ErrorKind};
+//!
+//! /// The HTTP status that a web service answers with.
+//! fn status(error: &Error) -> u16 {
+//!     match error.kind() {
+//!         ErrorKind::Unauthorized | ErrorKind::Forbidden => 401,
+//!         ErrorKind::NoDevice => 404,
+//!         ErrorKind::Timeout => 504,
+//!         _ if error.is_retryable() => 503,
+//!         _ => 502,
+//!     }
+//! }
+//!
+//! assert_eq!(status(&Error::for_test(ErrorKind::NoDevice)), 404);
+//! assert_eq!(status(&Error::for_test(ErrorKind::Unavailable)), 503);
+//! ```
+
+pub use httpmock;
+
+pub use super::generated::mocks::{MockServerExt, operations};
+use super::wire::{IdentityBody, IdentityContainer};
+
+/// Adds a mock of `GET /identity`, by which `connect` verifies a server, with this identifier.
+pub fn identity<'a>(
+    server: &'a httpmock::MockServer,
+    machine_identifier: &str,
+) -> httpmock::Mock<'a> {
+    let machine_identifier = machine_identifier.to_owned();
+    let body = IdentityBody { media_container: IdentityContainer { machine_identifier } };
+    server.mock(|when, then| {
+        when.method(httpmock::Method::GET).path("/identity");
+        then.status(200).json_body_obj(&body);
+    })
+}

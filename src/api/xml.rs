@@ -1,0 +1,122 @@
+//! A PMS's XML, read as the JSON it stands for: an attribute is a member with a string, child
+//! elements are a member with a list, named after their tag.
+
+use quick_xml::Reader;
+use quick_xml::XmlVersion::Implicit1_0;
+use quick_xml::events::{BytesStart, Event};
+use serde_json::{Map, Value};
+
+use super::wire::MAX_ELEMENTS;
+
+/// Deeper documents are refused, as serde_json does.
+const MAX_DEPTH: usize = 128;
+/// How many attributes and elements are kept in all: each takes up to 700 bytes.
+const MAX_NODES: usize = 20_000;
+
+/// The document as JSON, or nothing where it is not well-formed, has a DTD, or is nested too deeply.
+///
+/// Takes linear time. Of elements with the same name in one parent the first 1,000 are kept, the
+/// rest is skipped.
+pub(super) fn to_json(text: &str) -> Option<Value> {
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let mut open: Vec<(String, Map<String, Value>)> = Vec::new();
+    // How many of the open elements are skipped.
+    let mut skipped: usize = 0;
+    let mut nodes: usize = 0;
+    let mut document = Map::new();
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(tag) => {
+                let name = tag.name().as_ref().to_owned();
+                let parent = open.last().map_or(&document, |(_, parent)| parent);
+                let is_full = match parent.get(&name) {
+                    Some(Value::Array(list)) => list.len() >= MAX_ELEMENTS,
+                    Some(_) => true,
+                    None => open.is_empty() && !document.is_empty(),
+                };
+                if open.len().saturating_add(skipped) >= MAX_DEPTH {
+                    return None;
+                } else if skipped > 0 || is_full || nodes > MAX_NODES {
+                    skipped = skipped.saturating_add(1);
+                } else {
+                    let members = attributes(&tag)?;
+                    nodes = nodes.saturating_add(members.len()).saturating_add(1);
+                    open.push((name, members));
+                }
+            }
+            Event::End(_) if skipped > 0 => skipped = skipped.saturating_sub(1),
+            Event::End(_) => {
+                let (name, members) = open.pop()?;
+                match open.last_mut() {
+                    None => drop(document.insert(name, members.into())),
+                    Some((_, parent)) => {
+                        let list = parent.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                        list.as_array_mut()?.push(members.into());
+                    }
+                }
+            }
+            Event::DocType(_) => return None,
+            Event::Eof => {
+                return (open.is_empty() && !document.is_empty()).then(|| document.into());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn attributes(tag: &BytesStart<'_>) -> Option<Map<String, Value>> {
+    let mut members = Map::new();
+    // A check for duplicates would compare each attribute with all before it.
+    for attribute in tag.attributes().with_checks(false).take(MAX_ELEMENTS) {
+        let attribute = attribute.ok()?;
+        let value = attribute.normalized_value(Implicit1_0).ok()?;
+        members.entry(attribute.key.as_ref()).or_insert_with(|| value.into());
+    }
+    Some(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_become_strings_and_children_lists() {
+        let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- a -->\n\
+            <A x='1' y=\"a&amp;b &#252; &quot;\"><B z=''/>text<C/><B>\n<!-- b --></B></A>\n";
+        let json = r#"{"A":{"B":[{"z":""},{}],"C":[{}],"x":"1","y":"a&b ü \""}}"#;
+        assert_eq!(to_json(xml).unwrap().to_string(), json);
+    }
+
+    #[test]
+    fn what_is_not_well_formed_has_a_dtd_or_is_too_deep_is_refused() {
+        let nested = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
+        assert!(to_json(&nested(128)).is_some());
+        for xml in [
+            "",
+            "{}",
+            "text",
+            "<a>",
+            "<a></b>",
+            "</a>",
+            "<a x=1/>",
+            "<a x='&unknown;'/>",
+            "<!DOCTYPE a><a/>",
+            "<!DOCTYPE a [<!ENTITY b 'c'>]><a x='&b;'/>",
+            "<a><!DOCTYPE a></a>",
+            &nested(129),
+            &nested(100_000),
+            &"<a>".repeat(100_000),
+        ] {
+            assert_eq!(to_json(xml), None, "{}", xml.chars().take(40).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn a_list_keeps_its_first_1000_elements() {
+        let children: String = (0..2_000).map(|at| format!("<b n='{at}'><c/></b>")).collect();
+        let json = to_json(&format!("<a>{children}</a>")).unwrap();
+        let list = json["a"]["b"].as_array().unwrap();
+        assert_eq!((list.len(), &list[999]["n"]), (1_000, &"999".into()));
+    }
+}

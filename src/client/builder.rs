@@ -1,0 +1,284 @@
+//! `ClientBuilder`: the address, the token, the client headers, the limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+
+use crate::address;
+use crate::api;
+use crate::client::{Client, Settings};
+use crate::dns::Resolver;
+use crate::error::{Details, Error, ErrorKind};
+use crate::token::Token;
+
+type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
+
+/// Settings of a [`Client`], from [`Client::builder`].
+///
+/// The first invalid setting is remembered, and [`build`](Self::build) names it. No setting is read
+/// from the environment.
+#[must_use = "a builder does nothing until `build()` is called"]
+pub struct ClientBuilder {
+    address: String,
+    token: Option<Token>,
+    headers: HeaderMap,
+    settings: Settings,
+    configure: Vec<Configure>,
+    first_error: Option<Error>,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(address: String) -> Self {
+        let settings = Settings {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            max_response_bytes: 1024 * 1024,
+            max_retries: 5,
+            allow_insecure_http: false,
+            relay: true,
+        };
+        let headers = api::base_headers();
+        Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
+    }
+
+    /// The caller's token. Required.
+    pub fn token<T>(mut self, token: T) -> Self
+    where
+        T: TryInto<Token>,
+        T::Error: Into<Error>,
+    {
+        match token.try_into() {
+            Ok(token) => self.token = Some(token),
+            Err(error) => self.keep(error.into()),
+        }
+        self
+    }
+
+    /// `X-Plex-Client-Identifier`. Required, because a server lists each new one as one more
+    /// device of its owner's.
+    ///
+    /// Make one when the app is installed, a random UUID for example, and keep it with the app's
+    /// settings. Don't make a new one at each start.
+    pub fn client_identifier(self, identifier: impl AsRef<str>) -> Self {
+        self.header("client_identifier", api::CLIENT_IDENTIFIER, identifier.as_ref())
+    }
+
+    /// `User-Agent`, for logs of proxies. Default: `plex-auth/VERSION`.
+    pub fn user_agent(self, user_agent: impl AsRef<str>) -> Self {
+        self.header("user_agent", USER_AGENT, user_agent.as_ref())
+    }
+}
+
+/// The optional client headers, one setter each.
+macro_rules! client_headers {
+    ($($setter:ident, $header:literal, $doc:literal;)*) => {
+        impl ClientBuilder {
+            $(
+                #[doc = concat!("`", $header, "`: ", $doc, " Not sent unless set.")]
+                pub fn $setter(self, value: impl AsRef<str>) -> Self {
+                    const NAME: HeaderName = HeaderName::from_static($header);
+                    self.header(stringify!($setter), NAME, value.as_ref())
+                }
+            )*
+        }
+    };
+}
+
+client_headers! {
+    product, "x-plex-product", "the app's name.";
+    version, "x-plex-version", "the app's version.";
+    platform, "x-plex-platform", "the operating system or runtime.";
+    platform_version, "x-plex-platform-version", "the platform's version.";
+    device, "x-plex-device", "the kind of device, such as `Tablet`.";
+    model, "x-plex-model", "the device's model.";
+    device_vendor, "x-plex-device-vendor", "who made the device.";
+    device_name, "x-plex-device-name", "the name its owner gave it; UTF-8 is sent unchanged.";
+    marketplace, "x-plex-marketplace", "the store that the app was installed from.";
+}
+
+impl ClientBuilder {
+    /// How long to wait for a connection, name look-up and TLS included. Default: 5 seconds, which
+    /// a server in reach never needs.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.check_not_zero("connect_timeout", timeout.is_zero());
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a call may take as a whole, with its retries and the body. Default: 30 seconds,
+    /// which is as long as a person waits.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.check_not_zero("timeout", timeout.is_zero());
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How many bytes a body may have; no more is held in memory. Default: 1,048,576 (1 MiB), a
+    /// thousand times the usual response.
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.check_not_zero("max_response_bytes", bytes == 0);
+        self.settings.max_response_bytes = bytes;
+        self
+    }
+
+    /// How many times a call is retried after a transient failure: 429, 502, 503, 504, 520 to 524,
+    /// 530, or no connection (twice at most); never after a TLS failure or a time-out. Default: 5,
+    /// which outlasts a restart of some seconds; 0 turns it off.
+    ///
+    /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
+    /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. Both calls
+    /// are safe to repeat: a transient token that nobody uses expires.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.settings.max_retries = retries;
+        self
+    }
+
+    /// Whether the token may travel unencrypted, over plain `http`, to any host. Default: `false`,
+    /// only to loopback, private, link-local, unique-local and 100.64.0.0/10 addresses, to names
+    /// without a dot, and to those that end in `.local`, `.lan`, `.internal`, `.home.arpa`, `.home`,
+    /// `.localdomain` or `.ts.net`.
+    ///
+    /// For [`Client::connect`] it is what makes it use plain `http` at all, to the hosts above.
+    pub fn allow_insecure_http(mut self, allow: bool) -> Self {
+        self.settings.allow_insecure_http = allow;
+        self
+    }
+
+    /// Whether [`Client::connect`] may use a relay, which is slow, when no direct connection
+    /// works. Default: `true`.
+    pub fn relay(mut self, relay: bool) -> Self {
+        self.settings.relay = relay;
+        self
+    }
+
+    /// HTTP settings of your own: a proxy, root certificates, the pool's size.
+    ///
+    /// After `configure` has run, redirects, `reqwest`'s retries, verbose connections,
+    /// decompression and HTTP/2 are turned off, and the two time-outs are set. Before it, proxies
+    /// from the environment are turned off, idle connections are kept for 15 seconds (a PMS closes
+    /// them after 20), and `plex.direct` names are resolved without DNS, by the address that they
+    /// contain: a `dns_resolver` that is set here replaces that. Headers that are set here, a
+    /// `user_agent` among them, don't replace the crate's own.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), plex_auth::Error> {
+    /// let client = plex_auth::Client::builder("http://127.0.0.1:32400")
+    ///     .token("xxxx")
+    ///     .client_identifier("living-room")
+    ///     .configure_http(|http| http.pool_max_idle_per_host(1))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn configure_http<F>(mut self, configure: F) -> Self
+    where
+        F: FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+    {
+        self.configure.push(Box::new(configure));
+        self
+    }
+
+    /// The client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidAddress`](ErrorKind::InvalidAddress), [`InvalidToken`](ErrorKind::InvalidToken),
+    ///   [`InvalidSetting`](ErrorKind::InvalidSetting): the first setting that is missing or
+    ///   invalid, and what to do;
+    /// - [`HttpSetup`](ErrorKind::HttpSetup): `reqwest` can't be set up, for example where no CA
+    ///   certificates are installed.
+    pub fn build(self) -> Result<Client, Error> {
+        let address = address::parse(&self.address)?;
+        if let Some(error) = self.first_error {
+            return Err(error);
+        }
+        let token = self.token.ok_or_else(|| {
+            let problem = "it is missing: call `.token(..)` with the caller's token";
+            Error::new(ErrorKind::InvalidToken, problem)
+        })?;
+        if !self.headers.contains_key(api::CLIENT_IDENTIFIER) {
+            return Err(Error::setting(
+                "client_identifier",
+                "it is missing: call `.client_identifier(..)` with an identifier that was made \
+                 once for this installation and kept",
+            ));
+        }
+        let is_insecure = address.scheme() == "http" && !address::is_nearby(&address);
+        if is_insecure && !self.settings.allow_insecure_http {
+            let problem = "plain `http` to a host that is not local would send the token \
+                           unencrypted: use `https`, or call `.allow_insecure_http(true)`";
+            return Err(Error::new(ErrorKind::InvalidAddress, problem));
+        }
+        // Before the closure, which may change it.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_idle_timeout(Duration::from_secs(15))
+            .dns_resolver(Resolver);
+        #[cfg(feature = "rustls")]
+        let http = http.tls_backend_rustls();
+        let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
+        // After it: what would send the token elsewhere, log it, or lift a limit.
+        let http = http
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connection_verbose(false)
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(self.settings.connect_timeout)
+            .timeout(self.settings.timeout)
+            .build()
+            .map_err(|error| {
+                let summary = "HTTP could not be set up; where no CA certificates are installed, \
+                               install them or add some with `configure_http`";
+                let source = Some(Arc::new(error.without_url()));
+                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }
+            })?;
+        Client::new(address, http, self.headers, token, self.settings)
+    }
+
+    fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {
+        match header_value(text) {
+            Ok(value) => drop(self.headers.insert(name, value)),
+            Err(problem) => self.keep(Error::setting(setting, problem)),
+        }
+        self
+    }
+
+    fn check_not_zero(&mut self, setting: &'static str, zero: bool) {
+        if zero {
+            self.keep(Error::setting(setting, "it is zero, so no call could succeed"));
+        }
+    }
+
+    fn keep(&mut self, error: Error) {
+        self.first_error.get_or_insert(error);
+    }
+}
+
+/// A client header's value: UTF-8 is sent unchanged.
+fn header_value(text: &str) -> Result<HeaderValue, &'static str> {
+    if text.is_empty() {
+        Err("it is empty")
+    } else if text.chars().any(char::is_control) {
+        Err("it has a control character in it")
+    } else if text.trim() != text {
+        Err("it begins or ends with white space: remove it")
+    } else {
+        HeaderValue::from_bytes(text.as_bytes()).map_err(|_| "a header can't carry it")
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("token", &self.token)
+            .field("headers", &self.headers)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,496 @@
+//! A server on a real socket that does what a script tells it, and remembers what it was sent.
+//!
+//! ```ignore
+//! let server = Server::start(|_| json(r#"{"MediaContainer":{"token":"fresh"}}"#));
+//! let minted = server.client().transient_token().await?;
+//! assert_eq!(server.requests()[0].path(), "/security/token");
+//! ```
+//!
+//! [`Server::start`] asks its script what to do with each request and keeps connections alive.
+//! [`Server::raw`] asks once for each connection, before anything was read from it. Both come with
+//! TLS, see [`tls`]. All servers share one runtime of their own, so that a test can count the tasks
+//! of the client's.
+
+#![allow(missing_debug_implementations, reason = "nobody prints the harness")]
+
+pub mod clock;
+pub mod leak;
+pub mod matrix;
+pub mod tls;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use plex_auth::{Client, ClientBuilder};
+use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// The caller's token, unless a test chooses another.
+pub const TOKEN: &str = "9rTq2mXw7KvB4nZc8LhD";
+
+/// What a server does next. After the last step of an answer the connection is kept alive, after
+/// the last one of a raw script it is closed.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Send(Vec<u8>),
+    /// Sends the same bytes again and again, for ever.
+    Endless(Vec<u8>),
+    /// Sends the bytes one at a time.
+    Trickle(Vec<u8>, Duration),
+    Pause(Duration),
+    /// Says nothing more, and keeps the connection open until the client closes it.
+    Silence,
+    Close,
+    /// Closes with a TCP reset (`SO_LINGER` of 0).
+    Reset,
+    /// Raw scripts only: waits for a request.
+    Read,
+}
+
+/// What a script returns: bytes, a [`Step`] or several.
+#[derive(Clone, Debug)]
+pub struct Steps(Vec<Step>);
+
+impl From<Vec<Step>> for Steps {
+    fn from(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+}
+
+impl From<Step> for Steps {
+    fn from(step: Step) -> Self {
+        Self(vec![step])
+    }
+}
+
+impl From<Vec<u8>> for Steps {
+    fn from(bytes: Vec<u8>) -> Self {
+        Step::Send(bytes).into()
+    }
+}
+
+/// A response with a `Content-Length`, unless `headers` frame the body.
+pub fn respond(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let mut head = format!("HTTP/1.1 {status} Told\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let framed = |(name, _): &(&str, &str)| {
+        ["content-length", "transfer-encoding"].contains(&&*name.to_ascii_lowercase())
+    };
+    if !headers.iter().any(framed) {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    [head.as_bytes(), b"\r\n", body].concat()
+}
+
+/// A 200 with JSON.
+pub fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
+    respond(200, &[("Content-Type", "application/json")], body)
+}
+
+/// A good answer to whichever call was made.
+pub fn good(request: &Request, token: &str) -> Vec<u8> {
+    if request.path() == "/security/token" {
+        json(format!(r#"{{"MediaContainer":{{"size":0,"token":"{token}"}}}}"#))
+    } else {
+        json(format!(
+            r#"{{"MediaContainer":{{"size":1,"Device":[{{"name":"Den","clientIdentifier":"243b47",
+            "accessToken":"{token}","Connection":[{{"protocol":"http","address":"10.0.2.1",
+            "port":32400,"uri":"http://10.0.2.1:32400","local":true}}]}}]}}}}"#
+        ))
+    }
+}
+
+/// A request as it was sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How many the server had seen before, on all connections.
+    pub number: usize,
+    /// On which connection it came, from 0.
+    pub connection: usize,
+    /// Request line and headers, without the empty line.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap_or_default()
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    pub fn query(&self) -> &str {
+        self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// A header's value, by its name in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().into_iter().find(|(header, _)| header == name).map(|(_, value)| value)
+    }
+
+    /// All headers, names in small letters.
+    pub fn headers(&self) -> Vec<(String, &str)> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.map(|(name, value)| (name.to_ascii_lowercase(), value.trim())).collect()
+    }
+}
+
+/// The server. It stops when it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    /// Bound, but not listening: keeps the port while the server is stopped.
+    _port: Socket,
+    shared: Arc<Shared>,
+    accepting: Mutex<Option<AbortHandle>>,
+}
+
+struct Shared {
+    script: Script,
+    tls: Option<TlsAcceptor>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    count: AtomicUsize,
+    requests: Mutex<Vec<Request>>,
+    /// The first bytes of connections that sent something else than a whole request.
+    other: Mutex<Vec<u8>>,
+}
+
+enum Script {
+    Answers(Box<dyn Fn(&Request) -> Steps + Send + Sync>),
+    Raw(Box<dyn Fn(usize) -> Steps + Send + Sync>),
+}
+
+/// How many requests are remembered, so that a flood does not fill the memory.
+const REMEMBERED: usize = 1_000;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("servers").enable_all().build().unwrap()
+});
+
+impl Server {
+    /// Answers each request as `script` says.
+    pub fn start<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
+        Self::new(Script::Answers(Box::new(move |request| script(request).into())), None, true)
+    }
+
+    /// As [`start`](Self::start), behind TLS.
+    pub fn start_tls<S: Into<Steps>>(
+        config: Arc<ServerConfig>,
+        script: impl Fn(&Request) -> S + Send + Sync + 'static,
+    ) -> Self {
+        let script = Script::Answers(Box::new(move |request| script(request).into()));
+        Self::new(script, Some(config), true)
+    }
+
+    /// Plays what `script` says for each connection, by its number from 0.
+    pub fn raw<S: Into<Steps>>(script: impl Fn(usize) -> S + Send + Sync + 'static) -> Self {
+        Self::new(Script::Raw(Box::new(move |number| script(number).into())), None, true)
+    }
+
+    /// As [`raw`](Self::raw), behind TLS.
+    pub fn raw_tls<S: Into<Steps>>(
+        config: Arc<ServerConfig>,
+        script: impl Fn(usize) -> S + Send + Sync + 'static,
+    ) -> Self {
+        let script = Script::Raw(Box::new(move |number| script(number).into()));
+        Self::new(script, Some(config), true)
+    }
+
+    /// A port that refuses connections, and that nothing else can take, until
+    /// [`go_on`](Self::go_on).
+    pub fn stopped<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
+        Self::new(Script::Answers(Box::new(move |request| script(request).into())), None, false)
+    }
+
+    fn new(script: Script, tls: Option<Arc<ServerConfig>>, running: bool) -> Self {
+        let port = socket((Ipv4Addr::LOCALHOST, 0).into());
+        let address = port.local_addr().unwrap().as_socket().unwrap();
+        let shared = Arc::new(Shared {
+            script,
+            tls: tls.map(TlsAcceptor::from),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
+            requests: Mutex::default(),
+            other: Mutex::default(),
+        });
+        let server = Self { address, _port: port, shared, accepting: Mutex::default() };
+        if running {
+            server.go_on();
+        }
+        server
+    }
+
+    /// Refuses new connections and cuts the open ones.
+    pub fn stop(&self) {
+        if let Some(task) = self.accepting.lock().unwrap().take() {
+            task.abort();
+            // The socket is closed once the task is gone.
+            while !task.is_finished() {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Listens again, on the same port.
+    pub fn go_on(&self) {
+        self.stop();
+        let _inside = RUNTIME.enter();
+        let listening = socket(self.address);
+        listening.listen(4096).unwrap();
+        listening.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listening.into()).unwrap();
+        let task = RUNTIME.spawn(accept(listener, self.shared.clone()));
+        *self.accepting.lock().unwrap() = Some(task.abort_handle());
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https`.
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// A builder for a client of this server, with a token, a client identifier and short limits.
+    pub fn builder(&self) -> ClientBuilder {
+        builder(self.url())
+    }
+
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.builder().build().unwrap()
+    }
+
+    /// The requests so far, the first 1,000 of them.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// The only request so far.
+    #[track_caller]
+    pub fn request(&self) -> Request {
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "one request was expected");
+        requests.into_iter().next().unwrap()
+    }
+
+    /// How many requests have come.
+    pub fn count(&self) -> usize {
+        self.shared.count.load(SeqCst)
+    }
+
+    /// How many connections have come.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(SeqCst)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(SeqCst)
+    }
+
+    /// What came that was not a whole request.
+    pub fn other_bytes(&self) -> Vec<u8> {
+        self.shared.other.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(task) = self.accepting.lock().unwrap().take() {
+            task.abort();
+        }
+    }
+}
+
+/// A builder with a token, a client identifier and short limits, without the system's CA
+/// certificates, which take time to load.
+pub fn builder(url: impl Into<String>) -> ClientBuilder {
+    Client::builder(url)
+        .token(TOKEN)
+        .client_identifier("plex-auth-tests")
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(10))
+        .max_retries(0)
+        .configure_http(|http| http.tls_certs_only([]))
+}
+
+/// `SO_REUSEPORT` lets the listening socket share the port with the one that keeps it.
+fn socket(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Wire for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut serving = JoinSet::new();
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else { continue };
+        while serving.try_join_next().is_some() {}
+        let number = shared.connections.fetch_add(1, SeqCst);
+        let shared = shared.clone();
+        serving.spawn(async move {
+            shared.open.fetch_add(1, SeqCst);
+            let open = Open(&shared);
+            // How a connection ends is the script's or the client's business.
+            let _ = serve(tcp, number, open.0).await;
+        });
+    }
+}
+
+struct Open<'a>(&'a Shared);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+    }
+}
+
+async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let io: Box<dyn Wire> = match &shared.tls {
+        Some(acceptor) => Box::new(acceptor.accept(tcp).await?),
+        None => Box::new(tcp),
+    };
+    let mut connection = Connection { io, number, shared, unread: Vec::new() };
+    match &shared.script {
+        Script::Raw(script) => {
+            let _ = connection.play(script(number)).await?;
+        }
+        Script::Answers(script) => {
+            while let Some(request) = connection.read().await? {
+                if connection.play(script(&request)).await?.is_break() {
+                    break;
+                }
+            }
+        }
+    }
+    // With TLS, a close without a `close_notify` would be an attack.
+    connection.io.shutdown().await
+}
+
+struct Connection<'a> {
+    io: Box<dyn Wire>,
+    number: usize,
+    shared: &'a Shared,
+    unread: Vec<u8>,
+}
+
+type Flow = std::ops::ControlFlow<()>;
+
+impl Connection<'_> {
+    async fn play(&mut self, steps: Steps) -> io::Result<Flow> {
+        for step in steps.0 {
+            match step {
+                Step::Send(bytes) => self.send(&bytes).await?,
+                Step::Endless(bytes) => loop {
+                    self.send(&bytes).await?;
+                },
+                Step::Trickle(bytes, every) => {
+                    for byte in bytes {
+                        self.send(&[byte]).await?;
+                        tokio::time::sleep(every).await;
+                    }
+                }
+                Step::Pause(time) => tokio::time::sleep(time).await,
+                Step::Silence => {
+                    while self.more().await? {
+                        self.unread.clear();
+                    }
+                    return Ok(Flow::Break(()));
+                }
+                Step::Close => return Ok(Flow::Break(())),
+                Step::Reset => {
+                    self.io.tcp().set_zero_linger()?;
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                Step::Read => {
+                    if self.read().await?.is_none() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+            }
+        }
+        Ok(Flow::Continue(()))
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.io.write_all(bytes).await?;
+        self.io.flush().await
+    }
+
+    /// Reads what is there; `false` at the end. What is no request is remembered.
+    async fn more(&mut self) -> io::Result<bool> {
+        let had = self.unread.len();
+        let got = self.io.read_buf(&mut self.unread).await;
+        let mut other = self.shared.other.lock().unwrap();
+        if matches!(self.shared.script, Script::Raw(_)) && other.len() < 16 * 1024 {
+            other.extend_from_slice(&self.unread[had..]);
+        }
+        Ok(got? > 0)
+    }
+
+    /// The next request, or `None` when the client has closed the connection.
+    async fn read(&mut self) -> io::Result<Option<Request>> {
+        let end = loop {
+            let found = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+            match found {
+                Some(end) => break end,
+                None if !self.more().await? => return Ok(None),
+                None => {}
+            }
+        };
+        let head = String::from_utf8_lossy(&self.unread[..end]).into_owned();
+        self.unread.drain(..end + 4);
+        let number = self.shared.count.fetch_add(1, SeqCst);
+        let mut request = Request { number, connection: self.number, head, body: Vec::new() };
+        let length = request.header("content-length").and_then(|length| length.parse().ok());
+        let length = length.unwrap_or(0);
+        while self.unread.len() < length && self.more().await? {}
+        request.body = self.unread.drain(..length.min(self.unread.len())).collect();
+        let mut requests = self.shared.requests.lock().unwrap();
+        if requests.len() < REMEMBERED {
+            requests.push(request.clone());
+        }
+        Ok(Some(request))
+    }
+}

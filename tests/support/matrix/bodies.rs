@@ -1,0 +1,444 @@
+//! The faults of bodies.
+
+use std::time::Duration;
+
+use serde_json::{Value, json as value};
+
+use super::Schemes::{Both, Http};
+use super::sizes::{FRAMINGS, framed};
+use super::{Case, Cases, Expected, Method, OK, one_of, plain, retries};
+use crate::{Step, json, respond};
+
+/// Nothing may take longer, whatever is in a body.
+const SOON: Duration = Duration::from_secs(2);
+
+pub(super) fn cut(cases: &mut Cases) {
+    for framing in FRAMINGS {
+        cases.each(Both, move |case| async move {
+            let whole = case.body();
+            // A connection each, and TLS takes time.
+            let step = if case.https { 16 } else { 1 };
+            let copy = whole.clone();
+            let server = case.server(move |request| {
+                let part = copy.len().min(request.number * step);
+                vec![Step::Send(framed(framing, 200, copy.as_bytes(), part)), Step::Close]
+            });
+            let client = case.client(&server, plain);
+            for part in (0..whole.len()).step_by(step) {
+                let expected = match (framing, part) {
+                    ("until the close", 0) => one_of("Decode").says("got an empty body"),
+                    _ => one_of("BodyCutShort").says("ended before it was complete"),
+                };
+                case.expect(&client, format!("{framing}, {part} bytes"), expected).await;
+            }
+            case.expect(&client, "whole", OK).await;
+            case.check_requests(&server, framing, None);
+        });
+    }
+}
+
+/// Where a value can stand in a good body, as JSON pointers.
+fn places(method: Method) -> impl Iterator<Item = String> + Clone {
+    let (inside, device, connection): (&[&str], &[&str], &[&str]) = match method {
+        Method::TransientToken => (&["", "/token", "/size", "/unknown"], &[], &[]),
+        _ => (
+            &["", "/size", "/unknown", "/Device"],
+            &["/name", "/clientIdentifier", "/accessToken", "/unknown", "/Connection"],
+            &["/uri", "/protocol", "/address", "/port", "/local", "/relay", "/IPv6"],
+        ),
+    };
+    let inside = inside.iter().map(|place| format!("/MediaContainer{place}"));
+    let device = device.iter().map(|place| format!("/MediaContainer/Device{place}"));
+    let connection =
+        connection.iter().map(|place| format!("/MediaContainer/Device/Connection{place}"));
+    let places = inside.chain(device).chain(connection);
+    [String::new(), "/unknown".to_owned()].into_iter().chain(places)
+}
+
+/// Whether the value may be anything: it is not read, or counts as missing.
+fn is_optional(place: &str) -> bool {
+    let needed = ["", "MediaContainer", "Device", "Connection", "clientIdentifier"];
+    let last = place.rsplit('/').next().unwrap_or_default();
+    !needed.contains(&last) && !last.to_lowercase().ends_with("token")
+}
+
+/// A good body with `raw` at a place: text, because not everything is a [`Value`].
+fn with(case: &Case, place: &str, raw: &str) -> String {
+    const HERE: &str = "\u{1}here\u{1}";
+    let Some((parent, key)) = place.rsplit_once('/') else { return raw.to_owned() };
+    let mut good = case.method.good(&case.secrets.returned);
+    good.pointer_mut(parent).unwrap()[key] = HERE.into();
+    good.to_string().replace(&Value::from(HERE).to_string(), raw)
+}
+
+/// The good body with each of `raws` in each place.
+fn in_each_place(
+    cases: &mut Cases,
+    raws: &'static [fn() -> String],
+    expected: fn(Method, &str, &str) -> Expected,
+) {
+    cases.each(Http, move |case| async move {
+        let bodies = places(case.method)
+            .flat_map(move |place| raws.iter().map(move |raw| (place.clone(), raw)));
+        let (scripted, mut left) = (case.clone(), bodies.clone());
+        let left = std::sync::Mutex::new(move || left.next());
+        let server = case.server(move |_| {
+            // Made when it is needed: together they would fill the memory.
+            let (place, raw) = left.lock().unwrap()().unwrap();
+            json(with(&scripted, &place, &raw()))
+        });
+        let client = case.client(&server, plain);
+        for (place, raw) in bodies {
+            let raw = raw();
+            let at = format!("{place}: {}", raw.chars().take(20).collect::<String>());
+            let expected = expected(case.method, &place, &raw).within(SOON);
+            case.expect(&client, at, expected).await;
+        }
+    });
+}
+
+macro_rules! raws {
+    ($($raw:expr),* $(,)?) => { &[$(|| String::from($raw)),*] };
+}
+
+pub(super) fn types(cases: &mut Cases) {
+    let raws: &[fn() -> String] = raws! {
+        "null", "true", "false", "0", "1", "2", "-1", "1.5", "32400.0", "1e9", "65536", "32400",
+        "\"\"", "\"x\"", "\"1\"", "\"yes\"", "[]", "{}", "[null]", "[[]]", "[{}]", "[{},{}]", "[1]",
+        "[\"x\"]", "{\"x\":1}",
+    };
+    in_each_place(cases, raws, |method, place, raw| of_type(method, place, raw).any_token());
+}
+
+/// serde reads a list in the place of an object as the object's fields, in their order.
+const LIST: &str = "Decode NoToken NoDevice Ok";
+
+fn of_type(method: Method, place: &str, raw: &str) -> Expected {
+    if is_optional(place) {
+        return OK;
+    }
+    let json: Value = serde_json::from_str(raw).unwrap();
+    one_of(match (place.rsplit('/').next().unwrap(), json) {
+        ("Connection", Value::Null | Value::Object(_)) => "Ok",
+        ("Connection", Value::Array(list)) if !list.iter().any(Value::is_array) => {
+            let good = list.iter().all(|one| one.is_object() || one.is_null());
+            if good { "Ok" } else { "Decode" }
+        }
+        ("Device", Value::Null) => "NoDevice",
+        ("Device", Value::Array(list)) if list.iter().all(Value::is_null) => "NoDevice",
+        ("Device", Value::Array(list)) if list.len() > 1 => "NoDevice",
+        ("clientIdentifier", Value::String(_)) => "NoDevice",
+        ("token" | "accessToken", Value::String(text)) if !text.is_empty() => "Ok",
+        ("token" | "accessToken", Value::Null | Value::String(_)) => "NoToken",
+        ("MediaContainer", Value::Object(_)) if method == Method::TransientToken => "NoToken",
+        ("MediaContainer", Value::Object(inside)) if inside.is_empty() => "NoDevice",
+        ("" | "MediaContainer" | "Connection", Value::Array(_)) => LIST,
+        _ => "Decode",
+    })
+}
+
+pub(super) fn nested(cases: &mut Cases) {
+    const DEPTH: usize = 100_000;
+    let raws: &[fn() -> String] = raws! {
+        "[".repeat(DEPTH) + &"]".repeat(DEPTH),
+        "{\"\":".repeat(DEPTH) + "1" + &"}".repeat(DEPTH),
+    };
+    in_each_place(cases, raws, |_, place, raw| {
+        let known = is_optional(place) || (place.ends_with("/Connection") && raw.starts_with('{'));
+        if known { OK } else { one_of(LIST) }
+    });
+}
+
+pub(super) fn twice(cases: &mut Cases) {
+    let expected = one_of("Decode").says("got another shape, at line 1").attempts(1);
+    cases.answer("the container", Both, retries, expected, |case, _| {
+        let body = case.body();
+        let inner = &body[1..body.len() - 1];
+        json(format!("{{{inner},{inner}}}"))
+    });
+    for key in ["token", "Device", "accessToken", "clientIdentifier", "Connection", "uri", "local"]
+    {
+        cases.each(Http, move |case| async move {
+            let body = case.body();
+            let twice = body.replacen(&format!("{key:?}:"), &format!("{key:?}:null,{key:?}:"), 1);
+            let expected = if twice == body { OK } else { expected };
+            let server = case.server(move |_| json(&twice));
+            case.expect(&case.client(&server, plain), key, expected).await;
+        });
+    }
+}
+
+pub(super) fn digits(cases: &mut Cases) {
+    fn digits() -> String {
+        "7".repeat(1_000)
+    }
+    let raws: &[fn() -> String] = raws! {
+        digits(),
+        format!("-{}", digits()),
+        format!("0.{}", digits()),
+        format!("1e{}", digits()),
+        format!("\"{}\"", digits()),
+    };
+    in_each_place(cases, raws, |_, place, raw| match raw.starts_with('"') {
+        true if place.to_lowercase().ends_with("token") => OK.any_token(),
+        true if place.ends_with("/clientIdentifier") => one_of("NoDevice"),
+        true if is_optional(place) => OK,
+        _ if ["size", "unknown", "IPv6"].iter().any(|unread| place.ends_with(unread)) => OK,
+        // serde_json refuses what no `f64` holds wherever it reads a number.
+        _ => one_of("Ok Decode"),
+    });
+}
+
+pub(super) fn bad_tokens(cases: &mut Cases) {
+    let tokens = [
+        ("empty", value!("")),
+        ("null", value!(null)),
+        ("a NUL", value!("abc\0def")),
+        ("a newline", value!("abc\ndef")),
+        ("a header of its own", value!("abc\r\nX-Evil: 1")),
+        ("a DEL", value!("abc\u{7f}def")),
+        ("non-ASCII", value!("abcd\u{e9}f")),
+        ("an emoji", value!("\u{1f511}")),
+        ("a blank in it", value!("abc def")),
+        ("blanks around it", value!(" abcdef ")),
+        ("a tab", value!("abc\tdef")),
+        ("white space", value!("   ")),
+    ];
+    for (at, token) in tokens {
+        let expected = one_of("NoToken").says("is unusable: it ").attempts(1);
+        cases.answer(at, Http, retries, expected, move |case, _| {
+            let place = match case.method {
+                Method::TransientToken => "/MediaContainer/token",
+                _ => "/MediaContainer/Device/accessToken",
+            };
+            json(with(case, place, &token.to_string()))
+        });
+    }
+    let expected = one_of("NoToken").says("is unusable: it is missing").attempts(1);
+    cases.answer("missing", Both, retries, expected, |case, _| {
+        json(case.body().replacen("oken\":", "oken2\":", 1))
+    });
+}
+
+pub(super) fn other_bodies(cases: &mut Cases) {
+    // Where it is read: the rest is skipped.
+    let invalid_utf8 = b"{\"MediaContainer\":{\"token\":\"\xff\xfe\",\"Device\":\"\xff\"}}";
+    let unreadable = "a body that can't be read, at line 1";
+    let bodies: [(&str, &str, &[u8]); 11] = [
+        ("nothing", "an empty body: is there a Plex Media Server", b""),
+        ("blanks", "an empty body: is there a Plex Media Server", b" \r\n\t "),
+        ("HTML", "HTML: is there a Plex Media Server", b"<!DOCTYPE html><p>Hi</p>"),
+        ("HTML with a byte order mark", "HTML", b"\xef\xbb\xbf\n<HTML><p>Hi</p></HTML>"),
+        ("text", unreadable, b"MediaContainer"),
+        (
+            "a raw newline in a string",
+            "a body that can't be read, at",
+            b"{\"MediaContainer\":{\"token\":\"a\nb\"}}",
+        ),
+        ("more behind it", "got a", b"{\"MediaContainer\":{}} {}"),
+        ("single quotes", unreadable, b"{'MediaContainer':{}}"),
+        ("NaN", unreadable, b"{\"MediaContainer\":NaN}"),
+        ("invalid UTF-8", "got a", invalid_utf8),
+        ("UTF-16", unreadable, b"\xff\xfe{\0\"\0M\0\"\0:\x001\0}\0"),
+    ];
+    for (at, says, body) in bodies {
+        let expected = one_of("Decode").says(says).attempts(1);
+        cases.answer(at, Both, retries, expected, move |_, _| json(body));
+    }
+}
+
+/// Every character as a reference.
+fn in_xml(text: &str) -> String {
+    text.chars().map(|char| format!("&#{};", u32::from(char))).collect()
+}
+
+pub(super) fn xml(cases: &mut Cases) {
+    cases.answer("", Both, plain, OK, |case, _| {
+        let token = in_xml(&case.secrets.returned);
+        let device = match case.method {
+            Method::TransientToken => String::new(),
+            _ => format!(
+                "<Device clientIdentifier='243b47' accessToken='{token}'><Connection \
+                 uri='http://10.0.2.1:32400' port='' local='1'/><Connection/></Device>"
+            ),
+        };
+        respond(
+            200,
+            &[("Content-Type", "text/xml")],
+            format!(
+                "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- <a> -->\
+                 <MediaContainer size=\"0\" token=\"{token}\">{device}</MediaContainer>\n"
+            ),
+        )
+    });
+}
+
+pub(super) fn hostile_xml(cases: &mut Cases) {
+    let namespaces: String = (0..2_500).map(|at| format!("<a xmlns:n{at}='urn:{at}'>")).collect();
+    let attributes: String = (0..5_000).map(|number| format!(" a{number}=''")).collect();
+    let mut entities = "<!ENTITY e0 'lol'>".to_owned();
+    for number in 1..20 {
+        let last = format!("&e{};", number - 1).repeat(10);
+        entities += &format!("<!ENTITY e{number} '{last}'>");
+    }
+    let file = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/hostname'>]>";
+    let documents = [
+        ("nested", "<a>".repeat(20_000)),
+        ("nested and closed", "<a>".repeat(9_000) + &"</a>".repeat(9_000)),
+        ("nested namespaces", namespaces.clone() + &"</a>".repeat(2_500)),
+        ("namespaces", namespaces.replace('>', "/>")),
+        ("attributes", format!("<Response{attributes}/>")),
+        ("entities", format!("<!DOCTYPE a [{entities}]><Response status='&e19;'/>")),
+        ("an external entity", format!("{file}<Response status='&x;'/>")),
+        ("an external entity in a token", format!("{file}<MediaContainer token='&x;'/>")),
+        ("1 MB of elements", "<a b='c'/>".repeat(104_000)),
+        ("1 MB in an element", format!("<a>{}</a>", "<b c='d'/>".repeat(104_000))),
+        ("1 MB of attributes", format!("<a{}/>", " b='c'".repeat(170_000))),
+        ("1 MB of text", format!("<a>{}</a>", "&#65;".repeat(200_000))),
+        ("1 MB without an end", format!("<a b='{}", "c".repeat(1_000_000))),
+    ];
+    for (at, document) in documents {
+        for (status, kind) in [(503, "Unavailable"), (200, "Decode")] {
+            let document = document.clone();
+            let expected = one_of(kind).within(SOON).attempts(1);
+            cases.answer(at, Http, plain, expected, move |_, _| respond(status, &[], &document));
+        }
+    }
+}
+
+pub(super) fn long(cases: &mut Cases) {
+    const LONG: usize = 300_000;
+    let uris: [(&str, fn() -> String); 4] = [
+        ("dots", || format!("https://a.example/{}", "../".repeat(LONG / 3))),
+        ("a long host", || format!("https://{}.example", "b".repeat(LONG))),
+        ("a long foreign host", || format!("https://{}.example", "\u{fc}".repeat(LONG / 2))),
+        ("many foreign labels", || format!("https://{}example", "\u{fc}.".repeat(LONG / 3))),
+    ];
+    for (at, uri) in uris {
+        cases.answer(at, Http, plain, OK.any_token().within(SOON), move |case, _| {
+            let mut body = case.method.good(&"t".repeat(LONG));
+            if let Some(device) = body["MediaContainer"].get_mut("Device") {
+                device["name"] = "n".repeat(LONG).into();
+                device["Connection"]["uri"] = uri().into();
+            }
+            json(body.to_string())
+        });
+    }
+    // The first 1,000 are read.
+    cases.answer("a long list", Http, plain, OK.within(SOON), |case, _| {
+        let list = format!("[{}{{}}]", "{},".repeat(340_000));
+        json(case.body().replace(r#"{"local":"1","uri":"http://10.0.2.1:32400"}"#, &list))
+    });
+}
+
+pub(super) fn echoes(cases: &mut Cases) {
+    for (status, kind) in [(400, "BadRequest"), (401, "Unauthorized"), (503, "Unavailable")] {
+        for at in ["whole", "lower case", "twice", "around the cut", "many"] {
+            let expected = one_of(kind).says("[redacted]").attempts(1);
+            cases.answer(at, Http, plain, expected, move |case, _| {
+                let message = message(case, at);
+                respond(status, &[], value!({"errors": [{"message": message}]}).to_string())
+            });
+            cases.answer(at, Http, plain, expected, move |case, _| {
+                let message = in_xml(&message(case, at));
+                respond(status, &[], format!("<Response title=\"Oh\" status=\"{message}\"/>"))
+            });
+            let expected = one_of(kind).attempts(1);
+            cases.answer(at, Http, plain, expected, move |case, _| {
+                let html = format!("<html>{}</html>", message(case, at));
+                respond(status, &[("X-Plex-Token", "seen")], html)
+            });
+            cases.answer(at, Http, plain, expected, move |case, _| {
+                respond(status, &[], message(case, at))
+            });
+        }
+    }
+    // In responses with a good status, too.
+    for at in ["whole", "lower case", "many"] {
+        let expected = one_of("Decode").attempts(1);
+        cases.answer(at, Http, plain, expected, move |case, _| json(message(case, at)));
+        cases.answer(at, Http, plain, expected, move |case, _| {
+            json(value!({"MediaContainer": message(case, at)}).to_string())
+        });
+        cases.answer(at, Http, plain, expected, move |case, _| {
+            json(value!({"MediaContainer": {"Device": message(case, at), "token": [message(case, at)]}}).to_string())
+        });
+    }
+}
+
+fn message(case: &Case, at: &str) -> String {
+    let caller = &case.secrets.caller;
+    match at {
+        "lower case" => format!("so it is {}", caller.to_ascii_lowercase()),
+        "twice" => format!("so x{caller}{caller}y"),
+        "around the cut" => format!("{}{caller}", "so ".repeat(80)),
+        "many" => format!("so {caller} ").repeat(100),
+        _ => format!("so it is invalid: '{caller}'"),
+    }
+}
+
+pub(super) fn escapes(cases: &mut Cases) {
+    let texts = [
+        ("a colour", "\u{1b}[31mred\u{1b}[0m", "\\u{1b}[31mred"),
+        ("a title", "\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+        ("a C1 control", "\u{9b}31m", "\\u{9b}31m"),
+        ("lines", "a\r\nerror: b\0", "a\\r\\nerror: b\\0"),
+        ("backspaces", "ok\u{8}\u{8}no", "ok\\u{8}\\u{8}no"),
+        ("right to left", "a\u{202e}b\u{2066}", "a\\u{202e}b\\u{2066}"),
+        ("a byte order mark", "a\u{feff}b", "a\\u{feff}b"),
+        ("combining marks", "a\u{301}\u{302}", ""),
+    ];
+    for (at, text, says) in texts {
+        let expected = one_of("Status").says(says).attempts(1);
+        cases.answer(at, Http, plain, expected, move |_, _| {
+            respond(500, &[], value!({"errors": [{"code": 1, "message": text}]}).to_string())
+        });
+    }
+    for piece in ["x ", "\u{1b}", "\u{1f511}", "\u{301}"] {
+        cases.each(Http, move |case| async move {
+            let server = case.server(move |_| {
+                let message = piece.repeat(10_000);
+                respond(500, &[], value!({"errors": [{"message": message}]}).to_string())
+            });
+            let client = case.client(&server, plain);
+            let error = case.expect(&client, "long", one_of("Status")).await;
+            let message = error.as_ref().and_then(|error| error.server_message());
+            let length = message.map_or(0, |message| message.chars().count());
+            case.check((1..=256).contains(&length), "long", &format!("{length} characters"));
+        });
+    }
+}
+
+pub(super) fn devices(cases: &mut Cases) {
+    let lists = [
+        ("none", value!({"size": 0})),
+        ("an empty list", value!({"Device": []})),
+        ("another", value!({"Device": {"clientIdentifier": "a", "accessToken": "one"}})),
+        (
+            "two others",
+            value!({"Device": [
+                {"clientIdentifier": "a", "accessToken": "one"},
+                {"clientIdentifier": "b", "accessToken": "two"},
+            ]}),
+        ),
+        (
+            "two without an identifier",
+            value!({"Device": [{"accessToken": "a"}, {"accessToken": "b"}]}),
+        ),
+    ];
+    for (at, list) in lists {
+        cases.each(Both, move |case| {
+            let body = value!({ "MediaContainer": list }).to_string();
+            async move {
+                let server = case.server(move |_| json(&body));
+                let expected = match case.method {
+                    Method::TransientToken => {
+                        one_of("NoToken").says("an unclaimed server has none")
+                    }
+                    _ => one_of("NoDevice").says("the server does not know this source"),
+                };
+                case.expect(&case.client(&server, retries), at, expected).await;
+            }
+        });
+    }
+}

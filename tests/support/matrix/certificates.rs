@@ -1,0 +1,130 @@
+//! The faults of TLS.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::ServerConfig;
+
+use super::Schemes::{Http, Https};
+use super::{AUTHORITY, Case, Cases, OK, SHORT, one_of, plain, retries};
+use crate::tls::Authority;
+use crate::{Server, Step};
+
+/// Nothing but the beginning of a TLS handshake arrived, once.
+fn check_nothing_sent(case: &Case, server: &Server, at: &str) {
+    let bytes = String::from_utf8_lossy(&server.other_bytes()).into_owned();
+    let sent = server.count() > 0 || bytes.contains("HTTP/") || bytes.contains("security");
+    case.check(!sent, at, "a request was sent");
+    case.check(server.connections() == 1, at, "it was retried");
+}
+
+fn handshake(cases: &mut Cases, says: &'static str, steps: Vec<Step>) {
+    cases.each(Https, move |case| {
+        let steps = steps.clone();
+        async move {
+            let server = Server::raw(move |_| steps.clone());
+            let url = server.url().replace("http:", "https:");
+            let (expected, client) = if says.contains("connect_timeout") {
+                let settings = |builder: plex_auth::ClientBuilder| {
+                    builder.connect_timeout(SHORT).max_retries(2)
+                };
+                (one_of("Timeout").within(SHORT), case.client_at(&url, settings))
+            } else {
+                (one_of("Tls"), case.client_at(&url, retries))
+            };
+            case.expect(&client, says, expected.says(says)).await;
+            check_nothing_sent(&case, &server, says);
+        }
+    });
+}
+
+pub(super) fn slow_handshake(cases: &mut Cases) {
+    let says = "no connection within 700ms (`connect_timeout`)";
+    let byte = std::time::Duration::from_millis(100);
+    handshake(cases, says, vec![Step::Silence]);
+    handshake(cases, says, vec![Step::Trickle(b"\x16\x03\x03\x3f\xff".repeat(50), byte)]);
+}
+
+pub(super) fn plain_server(cases: &mut Cases) {
+    let says = "no secure connection";
+    for answer in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "SSH-2.0-x\r\n"] {
+        handshake(cases, says, vec![Step::Send(answer.into()), Step::Silence]);
+    }
+}
+
+pub(super) fn hung_up(cases: &mut Cases) {
+    let says = "closed the connection during the TLS handshake: the port may need `http`";
+    handshake(cases, says, vec![Step::Close]);
+    handshake(cases, says, vec![Step::Reset]);
+    handshake(cases, says, vec![Step::Trickle(b"\x16\x03\x03".into(), SHORT / 10), Step::Close]);
+}
+
+pub(super) fn tls_server(cases: &mut Cases) {
+    cases.each(Http, |case| async move {
+        let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);
+        let client = case.client_at(&server.url().replace("https:", "http:"), retries);
+        let expected = one_of("Protocol").says("not HTTP, or its head is too large; the port may");
+        case.expect(&client, "", expected).await;
+    });
+}
+
+const HASH: &str = "93b10b279ff8456686414add109854cd";
+
+/// Servers whose certificate is invalid, by host: nothing is sent to them, and nothing of the
+/// certificate is shown.
+fn invalid(
+    cases: &mut Cases,
+    rows: &[(&str, &'static str)],
+    config: impl Fn(&str) -> Arc<ServerConfig>,
+) {
+    for &(host, says) in rows {
+        let (host, config) = (host.replace("HASH", HASH), config(host));
+        cases.each(Https, move |case| {
+            let (host, config) = (host.clone(), config.clone());
+            async move {
+                let server = Server::start_tls(config, |_| Step::Close);
+                let url = format!("https://{host}:{}", server.address().port());
+                let client = case.client_at(&url, retries);
+                let error = case.expect(&client, says, one_of("Tls").says(says)).await;
+                check_nothing_sent(&case, &server, says);
+                let shown = error.map(|error| crate::leak::shown(&error)).unwrap_or_default();
+                let shown = shown.to_lowercase();
+                case.check(!shown.contains("evil"), says, "it shows a certificate's names");
+            }
+        });
+    }
+}
+
+pub(super) fn unknown_issuer(cases: &mut Cases) {
+    let says = "the certificate is from an unknown issuer: use the server's plex.direct name";
+    let stranger = Authority::new();
+    let rows = [("127.0.0.1", says), ("localhost", says)];
+    invalid(cases, &rows, |host| stranger.server(host));
+}
+
+pub(super) fn wrong_name(cases: &mut Cases) {
+    let of_server = "for another name: use the server's plex.direct name, `https://ADDRESS.HASH";
+    let own = "for another name: use the name that it was issued for";
+    let rows =
+        [("127.0.0.1", of_server), ("localhost", of_server), ("127-0-0-1.HASH.plex.direct", own)];
+    invalid(cases, &rows, |_| AUTHORITY.server("a.evil.example"));
+    let suggested = "for another name: use https://127-0-0-1.93b10b279ff8456686414add109854cd.plex";
+    let rows = [("127.0.0.1", suggested), ("localhost", suggested)];
+    invalid(cases, &rows, |_| AUTHORITY.server(&format!("*.{HASH}.plex.direct")));
+}
+
+pub(super) fn expired(cases: &mut Cases) {
+    let says = "the certificate has expired, or is not valid yet";
+    invalid(cases, &[("127.0.0.1", says), ("localhost", says)], |host| AUTHORITY.expired(host));
+}
+
+pub(super) fn hostile_names(cases: &mut Cases) {
+    let long = format!("{}.evil.example", "evil.".repeat(2_000));
+    for name in ["\u{1b}[31mevil.example", "evil.example\r\n\u{7}", "EVILTOKEN", &long] {
+        let rows = [("127.0.0.1", ""), ("localhost", ""), ("127-0-0-1.HASH.plex.direct", "")];
+        invalid(cases, &rows, |_| AUTHORITY.server(name));
+    }
+}
+
+pub(super) fn own_root(cases: &mut Cases) {
+    cases.answer("", Https, plain, OK, |case, _| case.good());
+}

@@ -1,0 +1,39 @@
+//! The TLS libraries that a user can choose, each built in a crate of its own and used against a
+//! local server.
+
+use std::path::Path;
+use std::process::Command;
+
+use support::tls::Authority;
+use support::{Server, good};
+
+/// Builds three crates, one of them with OpenSSL's headers: `.ci/run` runs it.
+#[test]
+#[ignore = "builds three crates and needs OpenSSL's headers"]
+fn each_tls_choice_works_and_none_is_an_error_that_names_them() {
+    let authority = Authority::new();
+    let server = Server::start_tls(authority.server("127.0.0.1"), |request| good(request, "fresh"));
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls_choices_root.der");
+    std::fs::write(&root, authority.root_der()).unwrap();
+
+    let cargo = |command: &str, choice: &str| {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tls_choice/Cargo.toml");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([command, "--quiet", "--manifest-path", manifest, "--features", choice]);
+        cargo.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/tls_choice"));
+        let output = cargo.env("URL", server.url()).env("ROOT", &root).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cargo {command}, {choice}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for choice in ["rustls", "native-tls", "ring"] {
+        assert_eq!(cargo("run", choice), "5 characters\n", "{choice}");
+    }
+    let without = cargo("run", "");
+    assert!(without.starts_with("HttpSetup, 0 attempts: "), "{without}");
+    assert!(without.contains("feature `rustls`") && without.contains("`native-tls`"), "{without}");
+    assert_eq!(server.count(), 3);
+    assert!(cargo("tree", "rustls").contains("aws-lc-sys"));
+    assert!(!cargo("tree", "native-tls").contains("aws-lc"));
+    assert!(!cargo("tree", "ring").contains("aws-lc"));
+}
