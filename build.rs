@@ -3,14 +3,16 @@
 //!
 //! `cargo xtask codegen` includes this file as a module, so that its snapshot is what is built.
 
-use std::path::Path;
-use std::{env, fs, io, panic};
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs, panic};
 
 use openapiv3::OpenAPI;
 use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
 use serde_json::{Value, json};
 
 const FRAGMENT: &str = "openapi/plex-auth.json";
+const JSON: &str = "application/json";
 
 /// Schemas that are written by hand in `src/api/wire.rs`: secrets, which redact themselves, and
 /// values that servers write in several ways.
@@ -35,28 +37,25 @@ fn main() {
     println!("cargo::rerun-if-changed={FRAGMENT}");
     // The generator panics at what it can't take, and doesn't say in which file.
     panic::set_hook(Box::new(|panic| fail(&panic.to_string())));
-    let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
-    let written = fs::read_to_string(FRAGMENT)
-        .map_err(|error| error.to_string())
-        .and_then(|fragment| generate(&fragment, on("SCHEMARS"), on("HTTPMOCK")))
-        .and_then(|generated| write(&generated).map_err(|error| error.to_string()));
-    if let Err(reason) = written {
-        fail(&reason);
+    if let Err(reason) = build() {
+        fail(&reason.to_string());
     }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
+    let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let generated = generate(&fs::read_to_string(FRAGMENT)?, on("SCHEMARS"), on("HTTPMOCK"))?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
+    fs::write(out.join("client.rs"), generated.client)?;
+    if let Some(mocks) = generated.mocks {
+        fs::write(out.join("mocks.rs"), mocks)?;
+    }
+    Ok(())
 }
 
 /// Cargo fails the build because of such a line.
 fn fail(reason: &str) {
     println!("cargo::error={FRAGMENT}: {}", reason.replace('\n', " "));
-}
-
-fn write(generated: &Generated) -> io::Result<()> {
-    let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
-    fs::write(Path::new(&out).join("client.rs"), &generated.client)?;
-    match &generated.mocks {
-        Some(mocks) => fs::write(Path::new(&out).join("mocks.rs"), mocks),
-        None => Ok(()),
-    }
 }
 
 /// Rust source, not formatted.
@@ -93,9 +92,9 @@ pub fn generate(fragment: &str, schemars: bool, httpmock: bool) -> Result<Genera
 }
 
 /// The fragment without what progenitor can't take or would clutter the code with: header
-/// parameters, which the hooks send; error responses, which are read by hand in the client and
-/// have a body of the user's choice in the mocks; permission for unknown properties, which serde
-/// ignores anyway.
+/// parameters, which the hooks send; XML and error responses, which are read by hand (in mocks an
+/// error's body is the user's choice); permission for unknown properties, which serde ignores
+/// anyway.
 fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
     let mut reduced = fragment.clone();
     let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
@@ -108,10 +107,14 @@ fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
         let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
         responses.retain(|status, response| {
             let content = &resolve(fragment, response)["content"];
-            status.starts_with('2') || (mocks && content["application/json"].is_object())
+            status.starts_with('2') || (mocks && content[JSON].is_object())
         });
-        for (_, response) in responses.iter_mut().filter(|(status, _)| !status.starts_with('2')) {
-            *response = json!({ "description": "", "content": { "*/*": {} } });
+        for (status, response) in responses.iter_mut() {
+            let content = match status.starts_with('2') {
+                true => json!({ JSON: response["content"][JSON] }),
+                false => json!({ "*/*": {} }),
+            };
+            *response = json!({ "description": "", "content": content });
         }
     }
     for schema in reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?.values_mut()

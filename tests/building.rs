@@ -1,49 +1,55 @@
-//! What a builder and the other inputs refuse, and that they name it.
+//! What a builder and the other inputs accept and refuse, and how they fit into other people's code.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use plex_auth::{Client, ClientBuilder, Error, Source, Token};
+use plex_auth::wire::{self, Lenient, OneOrMany};
+use plex_auth::{
+    Client, ClientBuilder, Connection, Device, Error, ErrorKind, Source, SourceKind, Token,
+    TransientToken,
+};
+use serde::Deserialize;
+use serde_json::json;
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+assert_impl_all!(Token: std::str::FromStr, TryFrom<String>, TryFrom<&'static str>);
+assert_impl_all!(Token: TryFrom<&'static String>, From<&'static Token>, From<TransientToken>);
+assert_impl_all!(Token: From<&'static TransientToken>, serde::de::DeserializeOwned);
+assert_not_impl_any!(Token: std::fmt::Display, serde::Serialize);
+assert_not_impl_any!(TransientToken: std::fmt::Display, serde::Serialize);
+assert_impl_all!(Source: Ord, std::hash::Hash, AsRef<str>, TryFrom<String>, serde::Serialize);
 
 fn complete(address: &str) -> ClientBuilder {
     Client::builder(address).token("t").client_identifier("c")
 }
 
 #[track_caller]
-fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> (&'static str, String) {
-    match result.unwrap_err() {
-        Error::Invalid { what, problem, .. } => (what, problem.to_string()),
-        other => panic!("{other:?}"),
-    }
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>, kind: ErrorKind, text: &str) {
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (kind, 0), "{error}");
+    assert!(error.to_string().contains(text), "{error}");
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    let (what, text) = problem(Client::builder("http://nas").client_identifier("c").build());
-    assert_eq!(what, "token");
-    assert!(text.contains("missing") && text.contains(".token("), "{text}");
-    let (what, text) = problem(Client::builder("http://nas").token("t").build());
-    assert_eq!(what, "client_identifier");
-    assert!(text.contains("missing") && text.contains("kept"), "{text}");
+    let builder = Client::builder("http://nas").client_identifier("c");
+    assert_refused(builder.build(), ErrorKind::InvalidToken, "missing: call `.token(");
+    let builder = Client::builder("http://nas").token("t");
+    let text = "`client_identifier`: it is missing";
+    assert_refused(builder.build(), ErrorKind::InvalidSetting, text);
 }
 
 #[test]
 fn the_first_mistake_is_named() {
     let builder = Client::builder("http://nas").product("a\nb").token("").device("");
-    assert_eq!(problem(builder.build()).0, "product");
-    let builder = Client::builder("nas").token("");
-    assert_eq!(problem(builder.build()).0, "address");
+    assert_refused(builder.build(), ErrorKind::InvalidSetting, "`product`");
 }
 
 #[test]
-fn each_setting_that_cannot_be_used_is_named() {
+fn each_invalid_setting_is_named() {
     let nas = || complete("http://nas");
     for (builder, setting) in [
-        (nas().token(""), "token"),
-        (nas().token("a b"), "token"),
-        (nas().token("line\n"), "token"),
-        (nas().token("tokén"), "token"),
-        (nas().token(String::from("nul\0")), "token"),
         (nas().client_identifier(""), "client_identifier"),
+        (nas().user_agent("a\r\nb"), "user_agent"),
         (nas().product("a\0"), "product"),
         (nas().version("\t1"), "version"),
         (nas().platform("a\u{7f}"), "platform"),
@@ -57,55 +63,25 @@ fn each_setting_that_cannot_be_used_is_named() {
         (nas().connect_timeout(Duration::ZERO), "connect_timeout"),
         (nas().max_response_bytes(0), "max_response_bytes"),
     ] {
-        let error = builder.build().unwrap_err();
-        assert!(error.to_string().starts_with(&format!("`{setting}` ")), "{setting}: {error}");
+        assert_refused(builder.build(), ErrorKind::InvalidSetting, &format!("`{setting}`"));
     }
 }
 
 #[test]
-fn plain_http_beyond_the_home_needs_a_word() {
+fn plain_http_to_a_public_host_has_to_be_allowed() {
     for address in ["http://plex.example.com:32400", "http://8.8.8.8", "http://[2001:db8::1]"] {
-        let (what, text) = problem(complete(address).build());
-        assert_eq!(what, "address");
-        assert!(text.contains("allow_insecure_http"), "{text}");
-        complete(address).allow_insecure_http().build().unwrap();
+        let refused = complete(address).allow_insecure_http(false).build();
+        assert_refused(refused, ErrorKind::InvalidAddress, ".allow_insecure_http(true)");
+        complete(address).allow_insecure_http(true).build().unwrap();
     }
-}
-
-#[test]
-#[cfg(feature = "rustls")]
-fn https_may_go_anywhere() {
     complete("https://plex.example.com").build().unwrap();
 }
 
 #[test]
-#[cfg(not(feature = "rustls"))]
-fn https_without_its_feature_names_the_feature() {
-    let (what, text) = problem(complete("https://plex.example.com").build());
-    assert_eq!(what, "address");
-    assert!(text.contains("`rustls`"), "{text}");
-}
-
-#[test]
 fn extreme_settings_are_no_panic() {
-    let client = complete("http://127.0.0.1:1")
-        .timeout(Duration::MAX)
-        .connect_timeout(Duration::MAX)
-        .max_response_bytes(usize::MAX)
-        .max_retries(u32::MAX)
-        .build();
-    client.unwrap();
-}
-
-#[test]
-fn a_source_parses_and_prints_as_on_the_wire() {
-    for text in ["server://243b47", "provider://tv.plex.provider.vod"] {
-        assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
-    }
-    let server = Source::server("243b47").unwrap();
-    assert_eq!(server, "server://243b47".parse().unwrap());
-    assert_eq!(server.identifier(), "243b47");
-    assert_eq!(Source::provider("p").unwrap().to_string(), "provider://p");
+    let builder = complete("http://127.0.0.1:1").timeout(Duration::MAX);
+    let builder = builder.connect_timeout(Duration::MAX).max_response_bytes(usize::MAX);
+    builder.max_retries(u32::MAX).build().unwrap();
 }
 
 #[test]
@@ -114,34 +90,89 @@ fn what_is_wrong_with_a_source_is_named() {
         ("", "must begin with"),
         ("243b47", "must begin with"),
         ("server:/x", "must begin with"),
-        ("server:x", "must begin with"),
         ("server://", "no identifier"),
+        ("server:///x", "no identifier"),
         ("provider://", "no identifier"),
         ("server://a b", "white space"),
         ("server://a\n", "white space"),
+        (" server://x", "white space"),
         ("server://a\u{0}", "control character"),
         ("http://x", "scheme"),
         ("Server://x", "scheme"),
-        (" server://x", "scheme"),
         ("server://server://x", "prefix of its own"),
     ] {
-        let (what, problem) = problem(text.parse::<Source>());
-        assert_eq!(what, "source", "{text:?}");
-        assert!(problem.contains(part), "{text:?}: {problem}");
+        assert_refused(text.parse::<Source>(), ErrorKind::InvalidSource, part);
     }
-    assert_eq!(problem(Source::server("")).0, "source");
-    assert_eq!(problem(Source::provider(" ")).0, "source");
+    assert_refused(Source::server(""), ErrorKind::InvalidSource, "no identifier");
+    assert_refused(Source::provider(" "), ErrorKind::InvalidSource, "white space");
 }
 
 #[test]
-fn a_token_never_shows_itself() {
-    let token = Token::try_from("my-secret-token").unwrap();
-    assert_eq!(format!("{token:?}"), "Token([REDACTED])");
-    assert_eq!(token.expose_secret(), "my-secret-token");
-    let builder = complete("http://nas").token(token.clone());
-    assert!(!format!("{builder:?}").contains("my-secret"));
-    let client = builder.build().unwrap();
-    assert!(!format!("{client:?} {:?}", client.with_token(token)).contains("my-secret"));
-    let error = Token::try_from("my secret token").unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("secret"));
+fn a_token_and_a_source_come_from_a_configuration() {
+    #[derive(Deserialize)]
+    struct Config {
+        token: Token,
+        source: Source,
+    }
+    let text = r#"{"token":"abc","source":"provider://tv.plex.provider.vod"}"#;
+    let config: Config = serde_json::from_str(text).unwrap();
+    assert_eq!(config.token.expose_secret(), "abc");
+    assert_eq!(config.source.kind().to_string(), "provider");
+    assert_eq!(config.source.identifier(), "tv.plex.provider.vod");
+    assert_eq!(config.source, Source::try_from(config.source.to_string()).unwrap());
+    assert_eq!(json!(config.source), "provider://tv.plex.provider.vod");
+    for text in [r#"{"token":"Bearer abc","source":"server://a"}"#, r#"{"token":"a","source":"a"}"#]
+    {
+        let error = serde_json::from_str::<Config>(text).err().unwrap();
+        assert!(error.to_string().starts_with("invalid "), "{error}");
+    }
+    assert_eq!(SourceKind::Server.to_string(), "server");
+}
+
+#[test]
+fn a_client_takes_every_kind_of_token() {
+    let text = "abc".to_owned();
+    let token: Token = text.parse().unwrap();
+    let transient = TransientToken::for_test(token.clone(), SystemTime::now());
+    let client = complete("http://nas").token(&text).token(text).token(&token).build().unwrap();
+    client.with_token(&transient).unwrap().with_token(transient).unwrap();
+}
+
+#[test]
+fn a_transient_token_for_a_test_has_the_age_that_it_was_given() {
+    let fetched = SystemTime::now() - Duration::from_secs(47 * 3_600);
+    let token = TransientToken::for_test("abc".parse().unwrap(), fetched);
+    assert_eq!(token.expose_secret(), "abc");
+    assert_eq!(token.expires_at(), fetched + Duration::from_secs(48 * 3_600));
+    assert!(token.time_left() <= Duration::from_secs(3_600));
+}
+
+#[test]
+fn a_device_and_an_error_are_made_without_a_server() {
+    let connection = wire::Connection {
+        uri: Some(Lenient(Some("http://10.0.2.1:32400".parse().unwrap()))),
+        local: Some(true.into()),
+        ..Default::default()
+    };
+    let device = wire::Device {
+        client_identifier: Some("243b47".into()),
+        access_token: Some("xyz".into()),
+        connection: Some(OneOrMany(vec![connection])),
+        ..Default::default()
+    };
+    let device = Device::try_from(device).unwrap();
+    let [Connection { port: 32400, local: true, .. }] = &*device.connections else {
+        panic!("{device:?}")
+    };
+    let json = json!({
+        "uri": "http://10.0.2.1:32400/", "protocol": "http", "address": "10.0.2.1",
+        "port": 32400, "local": true, "relay": false,
+    });
+    assert_eq!(json!(device.connections[0]), json);
+    let error = Device::try_from(wire::Device::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+
+    let error = Error::for_test(ErrorKind::Unavailable);
+    assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Unavailable, 503));
+    assert!(error.is_retryable() && !error.is_auth());
 }

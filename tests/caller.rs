@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use plex_auth::{
-    Client, ClientBuilder, Connection, Device, Error, Failure, Source, Token, TransientToken,
+    Client, ClientBuilder, Connected, Connection, Device, Error, ErrorKind, Source, Token,
+    TokenCache, TransientToken,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use support::{Server, Step, good, respond};
@@ -17,9 +18,12 @@ assert_not_impl_any!(Token: std::fmt::Display, serde::Serialize);
 assert_not_impl_any!(TransientToken: std::fmt::Display, serde::Serialize);
 assert_not_impl_any!(Device: std::fmt::Display, serde::Serialize);
 assert_impl_all!(Client: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(Connected: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(TokenCache: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(TransientToken: Clone, Send, Sync, std::fmt::Debug);
+assert_impl_all!(ErrorKind: Copy, Eq, std::hash::Hash, Send, Sync, std::fmt::Debug);
 assert_impl_all!(ClientBuilder: Send, std::fmt::Debug);
 assert_impl_all!(Error: Clone, Send, Sync, std::error::Error);
-assert_impl_all!(Failure: Clone, Send, Sync, std::fmt::Debug);
 assert_impl_all!(Token: Clone, Send, Sync, std::fmt::Debug);
 assert_impl_all!(Connection: Clone, Send, Sync, std::fmt::Debug);
 
@@ -39,18 +43,22 @@ fn single() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+fn is_no_runtime<T>(polled: Poll<Result<T, Error>>) -> bool {
+    matches!(polled, Poll::Ready(Err(error)) if error.kind() == ErrorKind::NoRuntime)
+}
+
 #[test]
 fn a_call_outside_a_runtime_is_an_error() {
     let server = Server::start(|request| good(request, "fresh"));
     let client = server.client();
     let source = Source::server("243b47").unwrap();
     let mut context = Context::from_waker(Waker::noop());
-    let mut mint = std::pin::pin!(client.transient_token());
+    let mut fetch = std::pin::pin!(client.transient_token());
     let mut look_up = std::pin::pin!(client.source_connection_information(&source));
     let mut refresh = std::pin::pin!(client.refresh_source_connection_information(&source));
-    assert!(matches!(mint.as_mut().poll(&mut context), Poll::Ready(Err(Error::NoRuntime))));
-    assert!(matches!(look_up.as_mut().poll(&mut context), Poll::Ready(Err(Error::NoRuntime))));
-    assert!(matches!(refresh.as_mut().poll(&mut context), Poll::Ready(Err(Error::NoRuntime))));
+    assert!(is_no_runtime(fetch.as_mut().poll(&mut context)));
+    assert!(is_no_runtime(look_up.as_mut().poll(&mut context)));
+    assert!(is_no_runtime(refresh.as_mut().poll(&mut context)));
     assert_eq!(server.connections(), 0);
     // The same client works where there is a runtime.
     single().block_on(client.transient_token()).unwrap();
@@ -141,24 +149,8 @@ fn a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other() {
         client.transient_token().await.unwrap();
         let stuck = server.builder().timeout(Duration::from_millis(300));
         let stuck = stuck.client_identifier("stuck").build().unwrap();
-        assert!(matches!(stuck.transient_token().await, Err(Error::Timeout(_))));
+        assert_eq!(stuck.transient_token().await.unwrap_err().kind(), ErrorKind::Timeout);
     });
-}
-
-/// Each try has its own clock in reqwest; the call has one of its own.
-#[tokio::test]
-async fn the_time_out_holds_for_all_tries_together() {
-    let server = Server::start(|request| match request.number {
-        0 => support::Steps::from(respond(503, &[("Retry-After", "3")], "")),
-        _ => Step::Silence.into(),
-    });
-    let client = server.builder().timeout(Duration::from_secs(4)).max_retries(2).build().unwrap();
-    let started = std::time::Instant::now();
-    let error = client.transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Timeout(_)), "{error}");
-    assert_eq!(error.failure().map(|failure| failure.tries), Some(2));
-    // With a clock for each try it would be 7 s.
-    assert!(started.elapsed() < Duration::from_millis(6_500), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -191,6 +183,6 @@ async fn a_token_of_one_client_is_never_sent_by_another() {
     }
     // `with_token` shares the connections, not the token.
     let other = clients[0].with_token("another").unwrap();
-    assert!(matches!(other.transient_token().await, Err(Error::Unauthorized(_))));
+    assert_eq!(other.transient_token().await.unwrap_err().kind(), ErrorKind::Unauthorized);
     clients[0].transient_token().await.unwrap();
 }

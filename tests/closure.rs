@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plex_auth::{Client, Error, reqwest};
+use plex_auth::{Client, ErrorKind, reqwest};
 use reqwest::header::{HeaderMap, HeaderValue};
 use support::tls::Authority;
 use support::{Server, Step, TOKEN, good, json, leak, respond};
@@ -29,7 +29,7 @@ async fn redirects_stay_off() {
     for policy in [reqwest::redirect::Policy::limited(10), follow] {
         let client = configured(&server, |http| http.redirect(policy));
         let error = client.transient_token().await.unwrap_err();
-        assert!(matches!(error, Error::Redirect(_)), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Redirect);
     }
     assert_eq!(trap.connections(), 0);
 }
@@ -66,7 +66,7 @@ async fn decompression_stays_off() {
     let server = Server::start(|_| respond(200, &[("Content-Encoding", "gzip")], "\x1f\u{8b}"));
     let client = configured(&server, |http| http.gzip(true).brotli(true).zstd(true).deflate(true));
     let error = client.transient_token().await.unwrap_err();
-    assert!(error.to_string().contains("compressed data, which was not asked for"), "{error}");
+    assert!(error.to_string().contains("compressed, which was not asked for"), "{error}");
     assert_eq!(server.request().header("accept-encoding"), None);
 }
 
@@ -88,24 +88,6 @@ async fn http_2_is_not_offered_to_a_tls_server() {
     let client = configured(&server, |http| http.http2_prior_knowledge().tls_certs_only([root]));
     client.transient_token().await.unwrap();
     assert!(server.request().head.contains(" HTTP/1.1\r\n"));
-}
-
-#[test]
-fn a_cookie_store_is_refused() {
-    let server = Server::stopped(|_| Step::Close);
-    let jar = Arc::new(reqwest::cookie::Jar::default());
-    let stores: [fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder; 2] =
-        [|http| http.cookie_store(true), |http| http.gzip(true).cookie_store(true)];
-    for store in stores {
-        let error = server.builder().configure_http(store).build().unwrap_err();
-        assert!(matches!(error, Error::Invalid { what: "configure_http", .. }), "{error}");
-    }
-    let error = server.builder().configure_http(|http| http.cookie_provider(jar)).build();
-    assert!(matches!(error, Err(Error::Invalid { what: "configure_http", .. })));
-    // What only looks like one is none.
-    let mut headers = HeaderMap::new();
-    headers.insert("x", HeaderValue::from_static("ClientBuilder { cookie_store: true"));
-    configured(&server, |http| http.default_headers(headers));
 }
 
 #[tokio::test]
@@ -134,12 +116,12 @@ async fn the_retries_of_reqwest_stay_off() {
         ))
     });
     let error = client.transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(server.count(), 1);
 }
 
 #[tokio::test]
-async fn the_time_outs_stay() {
+async fn the_timeouts_stay() {
     let server = Server::start(|_| Step::Silence);
     let hour = Duration::from_secs(3_600);
     let builder = server.builder().timeout(Duration::from_millis(300));
@@ -148,13 +130,13 @@ async fn the_time_outs_stay() {
     });
     let client = builder.build().unwrap();
     let error = client.transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::Timeout(_)), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.to_string().contains("300ms"), "{error}");
 }
 
 /// A handshake that goes nowhere shows which limit is in force.
 #[tokio::test]
-async fn the_connect_time_out_stays() {
+async fn the_connect_timeout_stays() {
     let server = Server::raw(|_| Step::Silence);
     let builder = support::builder(server.url().replace("http:", "https:"));
     let builder = builder.connect_timeout(Duration::from_millis(300));
@@ -186,7 +168,7 @@ async fn the_body_limit_stays() {
     let builder = server.builder().max_response_bytes(512);
     let builder = builder.configure_http(|_| reqwest::Client::builder().tls_certs_only([]));
     let error = builder.build().unwrap().transient_token().await.unwrap_err();
-    assert!(matches!(error, Error::BodyTooLarge(_)), "{error}");
+    assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
 }
 
 const BY_PROXY: &str = r#"{"MediaContainer":{"token":"by-proxy"}}"#;
@@ -198,7 +180,7 @@ async fn a_proxy_of_the_closure_is_used() {
     let builder = support::builder("http://192.168.255.254:32400");
     let named = builder.configure_http(move |http| http.proxy(reqwest::Proxy::all(url).unwrap()));
     let token = named.build().unwrap().transient_token().await.unwrap();
-    assert_eq!(token.token().expose_secret(), "by-proxy");
+    assert_eq!(token.expose_secret(), "by-proxy");
     assert!(proxy.request().target().starts_with("http://192.168.255.254:32400/security/token?"));
 }
 
@@ -232,27 +214,21 @@ async fn in_an_environment_with_proxies() {
     let authority = Authority::new();
     let tls = Server::start_tls(authority.server("127.0.0.1"), |request| good(request, "fresh"));
     for server in [&plain, &tls] {
-        let (kept, new) = (authority.root(), authority.root());
-        let clients = [
-            configured(server, move |http| http.tls_certs_only([kept])),
-            // A closure that begins anew brings reqwest's own defaults back.
-            configured(server, move |_| reqwest::Client::builder().tls_certs_only([new])),
-        ];
-        for client in clients {
-            let token = client.transient_token().await.unwrap();
-            assert_eq!(token.token().expose_secret(), "fresh");
-        }
-        assert_eq!(server.count(), 2);
+        let root = authority.root();
+        let client = configured(server, move |http| http.tls_certs_only([root]));
+        let token = client.transient_token().await.unwrap();
+        assert_eq!(token.expose_secret(), "fresh");
+        assert_eq!(server.count(), 1);
     }
     let own = Server::start(|_| json(BY_PROXY));
     let url = own.url();
     let client = configured(&plain, move |http| http.proxy(reqwest::Proxy::all(url).unwrap()));
     let token = client.transient_token().await.unwrap();
-    assert_eq!(token.token().expose_secret(), "by-proxy");
-    assert_eq!(plain.count(), 2);
+    assert_eq!(token.expose_secret(), "by-proxy");
+    assert_eq!(plain.count(), 1);
 
     let unaware = reqwest::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(1));
     let unaware = unaware.build().unwrap();
     let answer = unaware.get(plain.url()).send().await;
-    assert!(plain.count() == 2, "the variables had no effect on reqwest: {answer:?}");
+    assert!(plain.count() == 1, "the variables had no effect on reqwest: {answer:?}");
 }

@@ -129,7 +129,7 @@ fn owner(file: &str, function: &str) -> String {
     let crates = file.split_once("/registry/src/").and_then(|(_, path)| path.split('/').nth(1));
     let starts = |names: &[&str]| names.iter().any(|name| function.starts_with(name));
     if let Some(name) = crates {
-        let version = name.rfind(|char: char| char == '-').unwrap_or(name.len());
+        let version = name.rfind('-').unwrap_or(name.len());
         name[..version].to_owned()
     } else if file.contains("/library/") || file.starts_with("/rustc/") {
         "Rust's standard library".to_owned()
