@@ -104,7 +104,16 @@ async fn json_behind_a_byte_order_mark_is_read() {
 #[tokio::test]
 async fn an_odd_field_of_a_connection_counts_as_missing_and_the_rest_is_used() {
     const ODD: [&str; 11] = [
-        "null", "\"\"", "\"yes\"", "32400.0", "-1", "2", "65536", "{}", "[7]", "true",
+        "null",
+        "\"\"",
+        "\"yes\"",
+        "32400.0",
+        "-1",
+        "2",
+        "65536",
+        "{}",
+        "[7]",
+        "true",
         "{\"a\":[{}]}",
     ];
     let fields = [

@@ -1,6 +1,5 @@
 //! What a caller may do with a client: threads, runtimes, crowds, none at all.
 
-
 use std::future::Future as _;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;

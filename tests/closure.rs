@@ -1,7 +1,6 @@
 //! What the closure of `configure_http` can't undo, with all of `reqwest`'s features on that another
 //! crate in a user's tree may switch on.
 
-
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,7 +60,8 @@ async fn the_servers_explanation_is_read_from_json_and_xml_whatever_the_content_
 
 #[tokio::test]
 async fn a_body_without_an_explanation_is_not_shown() {
-    for body in [HTML, "", "secret", "{\"secret\":1}", "{\"errors\":[]}", "{\"errors\":\"secret\"}"] {
+    for body in [HTML, "", "secret", "{\"secret\":1}", "{\"errors\":[]}", "{\"errors\":\"secret\"}"]
+    {
         for error in errors(respond(401, &[("Content-Type", "application/json")], body)).await {
             assert_eq!((error.server_code(), error.server_message()), (None, None), "{body}");
             assert!(!format!("{error} {error:?}").contains("secret"), "{body} is shown");
@@ -150,7 +151,10 @@ async fn a_404_shows_the_path_without_the_query_and_speaks_of_age_for_the_look_u
     let client = support::builder(format!("{}/my/plex/", server.url())).build().unwrap();
     let [token, look_up] = errors_of(&client).await;
     assert_eq!([token.kind(), look_up.kind()], [ErrorKind::NotFound; 2]);
-    assert_says(&token, &["nothing at /my/plex/security/token: the address may have the wrong path"]);
+    assert_says(
+        &token,
+        &["nothing at /my/plex/security/token: the address may have the wrong path"],
+    );
     assert_says(&look_up, &["nothing at /my/plex/security/resources: ", "PMS 1.15.4 or newer"]);
     assert!(!token.to_string().contains("1.15.4"), "{token}");
     assert!(!format!("{token} {look_up}").contains('?'), "{token} {look_up}");
@@ -164,7 +168,8 @@ async fn a_429_or_503_says_how_long_to_wait() {
     for error in errors(respond(503, &wait, starting)).await {
         assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable());
         assert_eq!(error.retry_after().unwrap().as_secs(), 86_400);
-        let message = "Maintenance: Plex Media Server is currently running startup maintenance tasks.";
+        let message =
+            "Maintenance: Plex Media Server is currently running startup maintenance tasks.";
         assert_eq!((error.server_code(), error.server_message()), (Some(503), Some(message)));
         assert_says(&error, &["the server is starting or busy", "it asks to wait 86400 s"]);
     }
@@ -178,7 +183,10 @@ async fn a_429_or_503_says_how_long_to_wait() {
 async fn a_status_of_a_proxy_speaks_of_the_proxy() {
     for status in (520..=526).chain([502, 504, 530]) {
         for error in errors(respond(status, &[], HTML)).await {
-            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Status, status));
+            assert_eq!(
+                (error.kind(), error.status().unwrap().as_u16()),
+                (ErrorKind::Status, status)
+            );
             let is_tls = matches!(status, 525 | 526);
             assert_eq!(error.is_retryable(), !is_tls, "{status}");
             let text = match is_tls {
@@ -194,7 +202,10 @@ async fn a_status_of_a_proxy_speaks_of_the_proxy() {
 async fn any_other_status_asks_whether_it_is_a_pms() {
     for status in [201, 204, 206, 402, 405, 411, 418, 500, 501, 505, 527, 599] {
         for error in errors(respond(status, &[], if status == 204 { "" } else { HTML })).await {
-            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Status, status));
+            assert_eq!(
+                (error.kind(), error.status().unwrap().as_u16()),
+                (ErrorKind::Status, status)
+            );
             assert!(!error.is_retryable() && !error.is_auth());
             assert_says(&error, &["an unexpected status: is it a Plex Media Server?"]);
         }
@@ -205,7 +216,11 @@ async fn any_other_status_asks_whether_it_is_a_pms() {
 async fn a_redirect_shows_the_origin_and_is_advice_for_https_on_the_same_host_only() {
     let proxy = "a proxy in front of the server may have answered";
     for (location, origin, advice) in [
-        ("https://127.0.0.1:8443/secret?a=secret", "https://127.0.0.1:8443", "use that as the address"),
+        (
+            "https://127.0.0.1:8443/secret?a=secret",
+            "https://127.0.0.1:8443",
+            "use that as the address",
+        ),
         ("https://login.example/secret", "https://login.example,", proxy),
         ("https://10-0-2-1.93b1.plex.direct/", "https://10-0-2-1.93b1.plex.direct,", proxy),
         ("http://127.0.0.1:1/secret", "http://127.0.0.1:1,", proxy),

@@ -24,69 +24,17 @@ fn check(test: &str) {
 }
 
 macro_rules! tests {
-    ($($test:ident)*) => {
-        const TESTS: &[&str] = &[$(stringify!($test)),*];
-        $(#[test]
+    ($($section:literal: {
+        $($test:ident: $fault:literal => $result:literal, $cases:path;)*
+    })*) => {
+        $($(#[test]
         fn $test() {
             check(stringify!($test));
-        })*
+        })*)*
     };
 }
 
-tests! {
-    a_name_that_does_not_resolve_is_named_as_such
-    a_refused_connection_is_retried_twice
-    a_closed_connection_is_retried
-    a_reset_before_the_response_is_retried
-    a_reset_in_the_body_is_a_body_cut_short
-    silence_ends_in_a_timeout
-    a_trickle_ends_in_a_timeout
-    endless_interim_responses_end_in_a_timeout
-    an_idle_connection_closed_by_the_server_is_replaced
-    a_response_that_nobody_asked_for_is_not_taken
-    what_is_not_http_is_named_as_such
-    a_certificate_of_an_unknown_issuer_is_refused
-    a_certificate_for_another_name_is_refused
-    an_expired_certificate_is_refused
-    a_certificate_with_hostile_names_shows_none_of_them
-    a_plain_server_behind_https_gets_nothing
-    a_server_that_closes_in_the_tls_handshake_is_named_as_such
-    a_tls_handshake_that_never_ends_is_a_timeout
-    a_tls_server_behind_http_is_named_as_such
-    a_root_certificate_of_the_closure_is_trusted
-    a_body_without_end_is_cut_at_the_limit
-    an_error_body_without_end_is_not_waited_for
-    a_body_in_small_pieces_is_read
-    a_content_length_that_lies_is_refused
-    the_body_limit_is_exact
-    a_huge_head_is_refused
-    a_broken_chunk_is_a_body_cut_short
-    a_compressed_body_is_refused
-    each_status_has_its_error
-    interim_statuses_are_skipped
-    an_interim_status_is_no_response
-    an_invalid_status_is_refused
-    a_redirect_is_never_followed
-    a_body_cut_short_at_any_byte_is_an_error
-    any_json_in_any_place_is_a_value_or_an_error
-    deep_nesting_is_no_stack_overflow
-    a_key_that_appears_twice_is_refused
-    a_number_of_any_length_is_survived
-    a_token_that_no_header_can_carry_is_refused
-    a_good_status_with_another_body_is_an_error
-    the_xml_of_a_pms_is_read
-    an_xml_body_cannot_blow_up
-    a_long_text_takes_linear_time
-    an_error_that_repeats_the_token_is_redacted
-    a_message_cannot_control_a_terminal
-    a_device_that_is_not_the_source_is_refused
-    retry_after_can_only_lengthen_a_wait
-    a_wait_that_does_not_fit_is_returned_to_the_caller
-    an_invalid_retry_after_is_ignored
-    a_server_that_recovers_is_asked_no_more_than_needed
-    an_outage_hits_each_of_256_calls_at_once
-    a_dropped_future_leaves_the_client_usable
-}
+support::faults!(tests);
 
 #[test]
 fn no_fault_shows_a_token() {
@@ -94,12 +42,6 @@ fn no_fault_shows_a_token() {
     println!("{calls} calls, {log_records} log records");
     assert!(log_records > calls, "the log was not recorded");
     assert!(leaks.is_empty(), "a token shows in {leaks:#?}");
-}
-
-#[test]
-fn every_fault_has_its_test() {
-    let faults: Vec<_> = matrix::table().iter().map(|fault| fault.test).collect();
-    assert_eq!(faults, TESTS);
 }
 
 fn root() -> &'static Path {
@@ -138,94 +80,36 @@ fn document() -> String {
         }
         text += &format!("| {} | {} | `{}` |\n", fault.fault, fault.result, fault.test);
     }
-    text += "\n## Outside the matrix\n\n| fault | result | test |\n|---|---|---|\n";
-    for (fault, result, test) in OUTSIDE {
-        text += &format!("| {fault} | {result} | `{test}` |\n");
-    }
+    text += OUTSIDE;
     text
 }
 
 /// What needs a process or a runtime of its own, or another call.
-const OUTSIDE: &[(&str, &str, &str)] = &[
-    (
-        "a call outside a tokio runtime",
-        "`NoRuntime`",
-        "caller.rs: a_call_outside_a_runtime_is_an_error",
-    ),
-    (
-        "clones in several threads and runtimes",
-        "each the value",
-        "caller.rs: clones_work_in_several_threads_and_runtimes",
-    ),
-    (
-        "one of the runtimes shut down between calls",
-        "the value",
-        "caller.rs: a_clone_works_after_its_siblings_runtime_was_shut_down",
-    ),
-    (
-        "one of the runtimes shut down in the middle of a call",
-        "the others' values",
-        "caller.rs: a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other",
-    ),
-    (
-        "a dropped call",
-        "its connection is closed",
-        "caller.rs: a_call_that_was_dropped_closes_its_connection",
-    ),
-    ("10,000 calls at once", "each the value", "memory.rs: each_of_10_000_calls_at_once_ends"),
-    (
-        "a body of 300,000 writes, 1 MiB of short connections, devices, XML elements or attributes",
-        "less than 32 MiB of memory",
-        "memory.rs: a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut",
-    ),
-    (
-        "a list of 340,000 unusable connections",
-        "one log event",
-        "memory.rs: a_list_of_340_000_unusable_connections_is_one_log_event",
-    ),
-    (
-        "10,000 callers of an empty cache",
-        "one request",
-        "token_cache.rs: ten_thousand_callers_of_an_empty_cache_send_one_request",
-    ),
-    (
-        "a fetch whose caller's runtime ends",
-        "the token, fetched by a waiter",
-        "token_cache.rs: after_a_callers_runtime_ends_a_waiter_in_another_one_fetches",
-    ),
-    (
-        "a relay, a dead, a silent, a lying and the right address of a device",
-        "the right one; no other is sent a token",
-        "connect.rs: the_right_one_of_five_is_found_and_no_other_gets_a_token",
-    ),
-    (
-        "a server that is verified and then replaced by another",
-        "`Tls`; the token is not sent",
-        "connect.rs: a_server_that_is_replaced_after_it_was_verified_never_gets_the_token",
-    ),
-    (
-        "a device list that names link-local addresses, or what the builder would refuse",
-        "skipped, with a reason",
-        "connect.rs: a_candidate_that_must_not_be_asked_is_skipped_with_a_reason",
-    ),
-    (
-        "a device list with more than 100 addresses",
-        "100 are tried, 10 are shown",
-        "connect.rs: of_a_hostile_list_100_are_tried_and_10_are_shown",
-    ),
-    (
-        "a source that restarted",
-        "`Unauthorized`; after `reconnect` the value",
-        "connect.rs: reconnect_brings_the_token_of_a_source_that_restarted",
-    ),
-    (
-        "a resolver that refuses `plex.direct`",
-        "the value without DNS, or an error that names the likely cause",
-        "connect.rs: a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause",
-    ),
-    ("any bytes, any response, any setting", "a value or an error, no panic", "no_panic.rs"),
-    ("what a closure tries to undo", "nothing is undone", "closure.rs"),
-];
+const OUTSIDE: &str = "
+## Outside the matrix
+
+| fault | result | test |
+|---|---|---|
+| a call outside a tokio runtime | `NoRuntime` | `caller.rs: a_call_outside_a_runtime_is_an_error` |
+| clones in several threads and runtimes | each the value | `caller.rs: clones_work_in_several_threads_and_runtimes` |
+| one of the runtimes shut down between calls | the value | `caller.rs: a_clone_works_after_its_siblings_runtime_was_shut_down` |
+| one of the runtimes shut down in the middle of a call | the others' values | `caller.rs: a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other` |
+| a dropped call | its connection is closed | `caller.rs: a_call_that_was_dropped_closes_its_connection` |
+| 10,000 calls at once | each the value | `memory.rs: each_of_10_000_calls_at_once_ends` |
+| a body of 300,000 writes, 1 MiB of short connections, devices, XML elements or attributes | less than 32 MiB of memory | `memory.rs: a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut` |
+| a list of 340,000 unusable connections | one log event | `memory.rs: a_list_of_340_000_unusable_connections_is_one_log_event` |
+| 10,000 callers of an empty cache | one request | `token_cache.rs: ten_thousand_callers_of_an_empty_cache_send_one_request` |
+| a fetch whose caller's runtime ends | the token, fetched by a waiter | `token_cache.rs: after_a_callers_runtime_ends_a_waiter_in_another_one_fetches` |
+| a relay, a dead, a silent, a lying and the right address of a device | the right one; no other is sent a token | `connect.rs: the_right_one_of_five_is_found_and_no_other_gets_a_token` |
+| a server that is verified and then replaced by another | `Tls`; the token is not sent | `connect.rs: a_server_that_is_replaced_after_it_was_verified_never_gets_the_token` |
+| a device list that names link-local addresses, or what the builder would refuse | skipped, with a reason | `connect.rs: a_candidate_that_must_not_be_asked_is_skipped_with_a_reason` |
+| a device list with more than 100 addresses | 100 are tried, 10 are shown | `connect.rs: of_a_hostile_list_100_are_tried_and_10_are_shown` |
+| a source that restarted | `Unauthorized`; after `reconnect` the value | `connect.rs: reconnect_brings_the_token_of_a_source_that_restarted` |
+| a resolver that refuses `plex.direct` | the value without DNS, or an error that names the likely cause | `connect.rs: a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause` |
+| no device, another one, several without the source's | `NoDevice` | `answers.rs: the_device_is_the_one_that_was_asked_for` |
+| any bytes, any response, any setting | a value or an error, no panic | `no_panic.rs` |
+| what a closure tries to undo | nothing is undone | `closure.rs` |
+";
 
 /// A document may only name tests that exist.
 #[test]
@@ -236,7 +120,7 @@ fn each_test_that_the_documents_name_exists() {
         let Some((file, test)) = span.split_once(".rs: ") else { continue };
         let path = root().join(format!("tests/{file}.rs"));
         let source = std::fs::read_to_string(path).unwrap_or_default();
-        let listed = file == "faults" && TESTS.contains(&test);
+        let listed = file == "faults" && matrix::table().iter().any(|fault| fault.test == test);
         assert!(listed || source.contains(&format!("fn {test}(")), "no test {span}");
         named += 1;
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use plex_auth::{Client, Error, ErrorKind, Source};
 use support::matrix::{byte_by_byte, padded_chunks, tasks_left};
-use support::{Request, Server, Step, Steps, good, json, leak};
+use support::{Request, Server, Steps, good, json, leak};
 
 /// Runs the test again in a process of its own, as the client of this server.
 fn in_own_process(test: &str, script: fn(&Request) -> Steps, client: impl AsyncFnOnce(String)) {
@@ -172,7 +172,7 @@ fn a_list_of_340_000_unusable_connections_is_one_log_event() {
         r#"{{"MediaContainer":{{"Device":{{"clientIdentifier":"243b47","accessToken":"a",
         "Connection":{list}}}}}}}"#
     );
-    let server = Server::start(move |_| Step::Send(json(&body)));
+    let server = Server::start(move |_| json(&body));
     let client = server.client();
     let (subscriber, log) = leak::recorder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

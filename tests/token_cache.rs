@@ -213,7 +213,8 @@ async fn after_a_failure_the_last_error_comes_at_once_for_1_s_doubling_to_5_minu
     let (one, other) = tokio::join!(cache.token(), cache.token());
     assert_eq!(one.unwrap_err().kind(), ErrorKind::Forbidden);
     assert_eq!(other.unwrap_err().kind(), ErrorKind::Forbidden);
-    for (failures, seconds) in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].into_iter().enumerate() {
+    for (failures, seconds) in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].into_iter().enumerate()
+    {
         clock.advance(Duration::from_secs(seconds) - MS).await;
         let error = cache.token().now_or_never().expect("it waits").unwrap_err();
         assert_eq!((error.kind(), server.count()), (ErrorKind::Forbidden, failures + 1));

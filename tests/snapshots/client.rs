@@ -9,7 +9,7 @@ use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderE
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
-    ///One way to reach a source.
+    ///An address of a source. `protocol` is `http` or `https`, `address` an IP address or a host name without scheme and port, `local` whether it is in the source's own network, `relay` whether it goes through Plex's relay.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
@@ -19,22 +19,20 @@ pub mod types {
         Default
     )]
     pub struct Connection {
-        ///An IP address or a host name, without scheme and port.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub address: ::std::option::Option<::std::string::String>,
+        pub address: ::std::option::Option<crate::api::wire::Lenient<String>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub local: ::std::option::Option<crate::wire::Flag>,
+        pub local: ::std::option::Option<crate::api::wire::Lenient<bool>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub port: ::std::option::Option<crate::wire::Port>,
-        ///`http` or `https`.
+        pub port: ::std::option::Option<crate::api::wire::Lenient<u16>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub protocol: ::std::option::Option<::std::string::String>,
+        pub protocol: ::std::option::Option<crate::api::wire::Lenient<String>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub relay: ::std::option::Option<crate::wire::Flag>,
+        pub relay: ::std::option::Option<crate::api::wire::Lenient<bool>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub uri: ::std::option::Option<crate::wire::Uri>,
+        pub uri: ::std::option::Option<crate::api::wire::Lenient<::reqwest::Url>>,
     }
-    ///A source: a server, or a provider.
+    ///A source: a server or a provider. `name` is the name its owner gave it, `clientIdentifier` its identifier as in `server://`, `accessToken` the token to use with it.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
@@ -48,37 +46,35 @@ pub mod types {
             rename = "accessToken",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
-        pub access_token: ::std::option::Option<crate::wire::WireToken>,
-        ///Its client identifier, the same as in `server://`.
+        pub access_token: ::std::option::Option<crate::api::wire::WireToken>,
         #[serde(
             rename = "clientIdentifier",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
-        pub client_identifier: ::std::option::Option<::std::string::String>,
+        pub client_identifier: ::std::option::Option<crate::api::wire::Lenient<String>>,
         #[serde(
             rename = "Connection",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub connection: ::std::option::Option<
-            crate::wire::OneOrMany<crate::wire::Connection>,
+            crate::api::wire::OneOrMany<crate::api::wire::Connection>,
         >,
-        ///The name that its owner gave it.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub name: ::std::option::Option<::std::string::String>,
+        pub name: ::std::option::Option<crate::api::wire::Lenient<String>>,
     }
-    ///An error, in the JSON dress.
+    ///An error as JSON.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
         ::serde::Serialize,
         Clone,
-        Debug
+        Debug,
+        Default
     )]
     pub struct ErrorBody {
-        ///What went wrong, in practice one entry.
-        pub errors: ::std::vec::Vec<ErrorEntry>,
+        pub errors: crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>,
     }
-    ///One thing that went wrong.
+    ///One thing that went wrong. `message` is the server's explanation.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
@@ -88,15 +84,10 @@ pub mod types {
         Default
     )]
     pub struct ErrorEntry {
-        ///The server's own number for it: 1000 for a bad request, 1001 for a refused token.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub code: ::std::option::Option<i64>,
-        ///The server's own words for it.
+        pub code: ::std::option::Option<crate::api::wire::Lenient<i64>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub message: ::std::option::Option<::std::string::String>,
-        ///The HTTP status again.
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub status: ::std::option::Option<i64>,
+        pub message: ::std::option::Option<crate::api::wire::Lenient<String>>,
     }
     ///`GetTransientTokenScope`
     #[derive(
@@ -202,19 +193,7 @@ pub mod types {
             value.parse()
         }
     }
-    ///The answer to a look-up of a source.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug
-    )]
-    pub struct SourceBody {
-        #[serde(rename = "MediaContainer")]
-        pub media_container: SourceContainer,
-    }
-    ///What the answer to a look-up holds.
+    ///The response with a source.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
@@ -223,26 +202,24 @@ pub mod types {
         Debug,
         Default
     )]
-    pub struct SourceContainer {
-        #[serde(
-            rename = "Device",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub device: ::std::option::Option<crate::wire::OneOrMany<crate::wire::Device>>,
+    pub struct SourceBody {
+        #[serde(rename = "MediaContainer")]
+        pub media_container: crate::api::wire::SourceContainer,
     }
-    ///The answer to a mint.
+    ///The response with a transient token.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
         ::serde::Serialize,
         Clone,
-        Debug
+        Debug,
+        Default
     )]
     pub struct TransientTokenBody {
         #[serde(rename = "MediaContainer")]
         pub media_container: TransientTokenContainer,
     }
-    ///What a mint's answer holds.
+    ///The contents of that response.
     #[derive(
         ::schemars::JsonSchema,
         ::serde::Deserialize,
@@ -253,7 +230,49 @@ pub mod types {
     )]
     pub struct TransientTokenContainer {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub token: ::std::option::Option<crate::wire::WireToken>,
+        pub token: ::std::option::Option<crate::api::wire::WireToken>,
+    }
+    ///The same data as in JSON: an attribute in place of a member, an element in place of an object. A server returns it unless `Accept: application/json` reaches it.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    #[serde(transparent)]
+    pub struct Xml(pub ::std::string::String);
+    impl ::std::ops::Deref for Xml {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<Xml> for ::std::string::String {
+        fn from(value: Xml) -> Self {
+            value.0
+        }
+    }
+    impl ::std::convert::From<::std::string::String> for Xml {
+        fn from(value: ::std::string::String) -> Self {
+            Self(value)
+        }
+    }
+    impl ::std::fmt::Display for Xml {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+    impl ::std::str::FromStr for Xml {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            Ok(Self(value.to_string()))
+        }
     }
     /// Error types.
     pub mod error {
@@ -291,13 +310,13 @@ pub mod types {
 #[derive(Clone, Debug)]
 /**Client for Plex Media Server: authentication
 
-The two endpoints of a Plex Media Server (PMS) that hand out credentials for others: a transient token, and the way to another source together with a token for it. Where each fact comes from stands in `openapi/README.md`.
+The two authentication endpoints of a Plex Media Server (PMS): a transient token, and how to reach another source, with a token for it. The sources of these facts are listed in `openapi/README.md`.
 
 Version: 1.0.0*/
 pub struct Client {
     pub(crate) baseurl: String,
     pub(crate) client: reqwest::Client,
-    pub(crate) inner: crate::hooks::Inner,
+    pub(crate) inner: crate::api::Inner,
 }
 impl Client {
     /// Create a new client.
@@ -305,7 +324,7 @@ impl Client {
     /// `baseurl` is the base URL provided to the internal
     /// `reqwest::Client`, and should include a scheme and hostname,
     /// as well as port and a path stem if applicable.
-    pub fn new(baseurl: &str, inner: crate::hooks::Inner) -> Self {
+    pub fn new(baseurl: &str, inner: crate::api::Inner) -> Self {
         #[cfg(not(target_arch = "wasm32"))]
         let client = {
             let dur = ::std::time::Duration::from_secs(15u64);
@@ -324,7 +343,7 @@ impl Client {
     pub fn new_with_client(
         baseurl: &str,
         client: reqwest::Client,
-        inner: crate::hooks::Inner,
+        inner: crate::api::Inner,
     ) -> Self {
         Self {
             baseurl: baseurl.to_string(),
@@ -333,7 +352,7 @@ impl Client {
         }
     }
 }
-impl ClientInfo<crate::hooks::Inner> for Client {
+impl ClientInfo<crate::api::Inner> for Client {
     fn api_version() -> &'static str {
         "1.0.0"
     }
@@ -343,7 +362,7 @@ impl ClientInfo<crate::hooks::Inner> for Client {
     fn client(&self) -> &reqwest::Client {
         &self.client
     }
-    fn inner(&self) -> &crate::hooks::Inner {
+    fn inner(&self) -> &crate::api::Inner {
         &self.inner
     }
 }
@@ -351,20 +370,20 @@ const _: () = {
     #[allow(dead_code)]
     fn assert_client_hooks()
     where
-        Client: ClientHooks<crate::hooks::Inner>,
+        Client: ClientHooks<crate::api::Inner>,
     {}
 };
 #[allow(clippy::all)]
 impl Client {
     /**Look up how to reach a source
 
-Tells how to reach another server or a provider that this server knows, with an access token for it. Needs an admin's token, or a transient token minted with one, and PMS 1.15.4 or newer.
+Returns how to reach another server or a provider that this server knows, with an access token for it. Needs an admin's token, or a transient token made from one, and PMS 1.15.4 or newer.
 
 Sends a `GET` request to `/security/resources`
 
 Arguments:
-- `refresh`: 1 makes the server look the source up anew instead of answering from what it remembers.
-- `source`: Which source: `server://` and a server's client identifier, or `provider://` and a provider's identifier.
+- `refresh`: 1 makes the server look the source up again instead of answering from its cache.
+- `source`: Which source: `server://` and a server's client identifier, or `provider://` and a provider's identifier. A provider suffix may follow (`server://ID/com.plexapp.plugins.library`).
 */
     pub async fn get_source_connection_information<'a>(
         &'a self,
@@ -402,15 +421,15 @@ Arguments:
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
-    /**Mint a transient token
+    /**Get a transient token
 
-Makes a temporary token with the access level of the token that asks for it. It lives for at most 48 hours and dies when the server restarts. The server accepts any verb; POST is used because the answer must not come from a cache.
+Creates a temporary token with the access level of the caller's token. It is valid for at most 48 hours and is lost when the server restarts. The server accepts any verb; POST is used because the answer must not come from a cache.
 
 Sends a `POST` request to `/security/token`
 
 Arguments:
-- `scope`: What the token is good for. There is one scope: all that the caller may do.
-- `type_`: What kind of token to mint. There is one kind.
+- `scope`: What the token may be used for. There is one scope: everything the caller may do.
+- `type_`: The kind of token. There is one kind.
 */
     pub async fn get_transient_token<'a>(
         &'a self,
@@ -460,7 +479,7 @@ pub mod mocks {
         //! wrappers for each operation. Each can be converted to
         //! its inner type with a call to `into_inner()`. This can
         //! be used to explicitly deviate from permitted values.
-        use crate::generated::*;
+        use crate::api::generated::*;
         pub struct GetSourceConnectionInformationWhen(::httpmock::When);
         impl GetSourceConnectionInformationWhen {
             pub fn new(inner: ::httpmock::When) -> Self {

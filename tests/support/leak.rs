@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -123,6 +123,10 @@ pub fn shown(error: &Error) -> String {
 pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl tracing::Subscriber {
     // Once a process; another test may have done it.
     let _ = tracing_log::LogTracer::init();
+    // While there is just one, what other threads log first is switched off for all of them.
+    static SECOND: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&SECOND);
     tracing_subscriber::registry().with(Recorder { sink: Box::new(sink) })
 }
 

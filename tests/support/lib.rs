@@ -12,6 +12,7 @@
 //! of the client's.
 
 #![allow(missing_debug_implementations, reason = "nobody prints the harness")]
+#![allow(clippy::type_complexity, reason = "tables of cases")]
 
 pub mod clock;
 pub mod leak;

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json as value};
 
-use super::Schemes::{Both, Http};
 use super::sizes::{FRAMINGS, framed};
-use super::{Case, Cases, Expected, Method, OK, one_of, plain, retries};
+use super::{BOTH, Case, Cases, Expected, HTTP, Method, OK, one_of, plain, retries};
 use crate::{Step, json, respond};
 
 /// Nothing may take longer, whatever is in a body.
@@ -14,7 +13,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 pub(super) fn cut(cases: &mut Cases) {
     for framing in FRAMINGS {
-        cases.each(Both, move |case| async move {
+        cases.each(BOTH, move |case| async move {
             let whole = case.body();
             // A connection each, and TLS takes time.
             let step = if case.https { 16 } else { 1 };
@@ -39,27 +38,26 @@ pub(super) fn cut(cases: &mut Cases) {
 
 /// Where a value can stand in a good body, as JSON pointers.
 fn places(method: Method) -> impl Iterator<Item = String> + Clone {
-    let (inside, device, connection): (&[&str], &[&str], &[&str]) = match method {
-        Method::TransientToken => (&["", "/token", "/size", "/unknown"], &[], &[]),
-        _ => (
-            &["", "/size", "/unknown", "/Device"],
-            &["/name", "/clientIdentifier", "/accessToken", "/unknown", "/Connection"],
-            &["/uri", "/protocol", "/address", "/port", "/local", "/relay", "/IPv6"],
-        ),
-    };
-    let inside = inside.iter().map(|place| format!("/MediaContainer{place}"));
-    let device = device.iter().map(|place| format!("/MediaContainer/Device{place}"));
-    let connection =
-        connection.iter().map(|place| format!("/MediaContainer/Device/Connection{place}"));
-    let places = inside.chain(device).chain(connection);
-    [String::new(), "/unknown".to_owned()].into_iter().chain(places)
+    let members = [
+        ("", "unknown MediaContainer"),
+        ("/MediaContainer", "token size unknown Device"),
+        ("/MediaContainer/Device", "name clientIdentifier accessToken unknown Connection"),
+        ("/MediaContainer/Device/Connection", "uri protocol address port local relay IPv6"),
+    ];
+    let members =
+        members.into_iter().filter(move |(parent, _)| method.good("").pointer(parent).is_some());
+    let places = members
+        .flat_map(|(parent, names)| names.split(' ').map(move |name| format!("{parent}/{name}")));
+    std::iter::once(String::new()).chain(places)
 }
 
 /// Whether the value may be anything: it is not read, or counts as missing.
-fn is_optional(place: &str) -> bool {
-    let needed = ["", "MediaContainer", "Device", "Connection", "clientIdentifier"];
-    let last = place.rsplit('/').next().unwrap_or_default();
-    !needed.contains(&last) && !last.to_lowercase().ends_with("token")
+fn is_optional(method: Method, place: &str) -> bool {
+    let needed = match method {
+        Method::TransientToken => "MediaContainer token",
+        _ => "MediaContainer Device Connection clientIdentifier accessToken",
+    };
+    !place.is_empty() && !needed.split(' ').any(|name| place.ends_with(&format!("/{name}")))
 }
 
 /// A good body with `raw` at a place: text, because not everything is a [`Value`].
@@ -77,7 +75,7 @@ fn in_each_place(
     raws: &'static [fn() -> String],
     expected: fn(Method, &str, &str) -> Expected,
 ) {
-    cases.each(Http, move |case| async move {
+    cases.each(HTTP, move |case| async move {
         let bodies = places(case.method)
             .flat_map(move |place| raws.iter().map(move |raw| (place.clone(), raw)));
         let (scripted, mut left) = (case.clone(), bodies.clone());
@@ -114,7 +112,7 @@ pub(super) fn types(cases: &mut Cases) {
 const LIST: &str = "Decode NoToken NoDevice Ok";
 
 fn of_type(method: Method, place: &str, raw: &str) -> Expected {
-    if is_optional(place) {
+    if is_optional(method, place) {
         return OK;
     }
     let json: Value = serde_json::from_str(raw).unwrap();
@@ -124,10 +122,15 @@ fn of_type(method: Method, place: &str, raw: &str) -> Expected {
             let good = list.iter().all(|one| one.is_object() || one.is_null());
             if good { "Ok" } else { "Decode" }
         }
+        ("Connection", Value::String(text)) if text.is_empty() => "Ok",
+        ("Device", Value::String(text)) if text.is_empty() => "NoDevice",
         ("Device", Value::Null) => "NoDevice",
         ("Device", Value::Array(list)) if list.iter().all(Value::is_null) => "NoDevice",
         ("Device", Value::Array(list)) if list.len() > 1 => "NoDevice",
-        ("clientIdentifier", Value::String(_)) => "NoDevice",
+        ("clientIdentifier", Value::String(text)) if !text.is_empty() => "NoDevice",
+        // An empty attribute is an empty list.
+        ("Device", Value::String(text)) if text.is_empty() => "NoDevice",
+        ("Connection", Value::String(text)) if text.is_empty() => "Ok",
         ("token" | "accessToken", Value::String(text)) if !text.is_empty() => "Ok",
         ("token" | "accessToken", Value::Null | Value::String(_)) => "NoToken",
         ("MediaContainer", Value::Object(_)) if method == Method::TransientToken => "NoToken",
@@ -137,56 +140,42 @@ fn of_type(method: Method, place: &str, raw: &str) -> Expected {
     })
 }
 
-pub(super) fn nested(cases: &mut Cases) {
+pub(super) fn huge(cases: &mut Cases) {
     const DEPTH: usize = 100_000;
-    let raws: &[fn() -> String] = raws! {
-        "[".repeat(DEPTH) + &"]".repeat(DEPTH),
-        "{\"\":".repeat(DEPTH) + "1" + &"}".repeat(DEPTH),
-    };
-    in_each_place(cases, raws, |_, place, raw| {
-        let known = is_optional(place) || (place.ends_with("/Connection") && raw.starts_with('{'));
-        if known { OK } else { one_of(LIST) }
-    });
-}
-
-pub(super) fn twice(cases: &mut Cases) {
-    let expected = one_of("Decode").says("got another shape, at line 1").attempts(1);
-    cases.answer("the container", Both, retries, expected, |case, _| {
-        let body = case.body();
-        let inner = &body[1..body.len() - 1];
-        json(format!("{{{inner},{inner}}}"))
-    });
-    for key in ["token", "Device", "accessToken", "clientIdentifier", "Connection", "uri", "local"]
-    {
-        cases.each(Http, move |case| async move {
-            let body = case.body();
-            let twice = body.replacen(&format!("{key:?}:"), &format!("{key:?}:null,{key:?}:"), 1);
-            let expected = if twice == body { OK } else { expected };
-            let server = case.server(move |_| json(&twice));
-            case.expect(&case.client(&server, plain), key, expected).await;
-        });
-    }
-}
-
-pub(super) fn digits(cases: &mut Cases) {
     fn digits() -> String {
         "7".repeat(1_000)
     }
     let raws: &[fn() -> String] = raws! {
-        digits(),
-        format!("-{}", digits()),
-        format!("0.{}", digits()),
-        format!("1e{}", digits()),
+        "[".repeat(DEPTH) + &"]".repeat(DEPTH),
+        "{\"\":".repeat(DEPTH) + "1" + &"}".repeat(DEPTH),
         format!("\"{}\"", digits()),
+        digits(),
+        format!("-0.{}e{}", digits(), digits()),
     };
-    in_each_place(cases, raws, |_, place, raw| match raw.starts_with('"') {
-        true if place.to_lowercase().ends_with("token") => OK.any_token(),
-        true if place.ends_with("/clientIdentifier") => one_of("NoDevice"),
-        true if is_optional(place) => OK,
-        _ if ["size", "unknown", "IPv6"].iter().any(|unread| place.ends_with(unread)) => OK,
-        // serde_json refuses what no `f64` holds wherever it reads a number.
-        _ => one_of("Ok Decode"),
+    in_each_place(cases, raws, |method, place, raw| {
+        // serde_json refuses a number that no `f64` holds wherever it reads one.
+        let is_number = !raw.starts_with(['[', '{', '"']);
+        let is_unread = ["size", "unknown", "IPv6"].iter().any(|unread| place.ends_with(unread));
+        match is_unread || (is_optional(method, place) && !is_number) {
+            true => OK,
+            false => one_of(LIST).any_token(),
+        }
     });
+}
+
+pub(super) fn twice(cases: &mut Cases) {
+    for key in ["MediaContainer", "token", "Device", "accessToken", "Connection", "uri", "local"] {
+        cases.each(HTTP, move |case| async move {
+            let body = case.body();
+            let twice = body.replacen(&format!("{key:?}:"), &format!("{key:?}:{{}},{key:?}:"), 1);
+            let expected = match twice == body {
+                true => OK,
+                false => one_of("Decode").says("got another shape, at line 1"),
+            };
+            let server = case.server(move |_| json(&twice));
+            case.expect(&case.client(&server, retries), key, expected).await;
+        });
+    }
 }
 
 pub(super) fn bad_tokens(cases: &mut Cases) {
@@ -206,7 +195,7 @@ pub(super) fn bad_tokens(cases: &mut Cases) {
     ];
     for (at, token) in tokens {
         let expected = one_of("NoToken").says("is unusable: it ").attempts(1);
-        cases.answer(at, Http, retries, expected, move |case, _| {
+        cases.answer(at, HTTP, retries, expected, move |case, _| {
             let place = match case.method {
                 Method::TransientToken => "/MediaContainer/token",
                 _ => "/MediaContainer/Device/accessToken",
@@ -215,7 +204,7 @@ pub(super) fn bad_tokens(cases: &mut Cases) {
         });
     }
     let expected = one_of("NoToken").says("is unusable: it is missing").attempts(1);
-    cases.answer("missing", Both, retries, expected, |case, _| {
+    cases.answer("missing", BOTH, retries, expected, |case, _| {
         json(case.body().replacen("oken\":", "oken2\":", 1))
     });
 }
@@ -243,7 +232,7 @@ pub(super) fn other_bodies(cases: &mut Cases) {
     ];
     for (at, says, body) in bodies {
         let expected = one_of("Decode").says(says).attempts(1);
-        cases.answer(at, Both, retries, expected, move |_, _| json(body));
+        cases.answer(at, BOTH, retries, expected, move |_, _| json(body));
     }
 }
 
@@ -253,7 +242,7 @@ fn in_xml(text: &str) -> String {
 }
 
 pub(super) fn xml(cases: &mut Cases) {
-    cases.answer("", Both, plain, OK, |case, _| {
+    cases.answer("", BOTH, plain, OK, |case, _| {
         let token = in_xml(&case.secrets.returned);
         let device = match case.method {
             Method::TransientToken => String::new(),
@@ -301,7 +290,7 @@ pub(super) fn hostile_xml(cases: &mut Cases) {
         for (status, kind) in [(503, "Unavailable"), (200, "Decode")] {
             let document = document.clone();
             let expected = one_of(kind).within(SOON).attempts(1);
-            cases.answer(at, Http, plain, expected, move |_, _| respond(status, &[], &document));
+            cases.answer(at, HTTP, plain, expected, move |_, _| respond(status, &[], &document));
         }
     }
 }
@@ -315,7 +304,7 @@ pub(super) fn long(cases: &mut Cases) {
         ("many foreign labels", || format!("https://{}example", "\u{fc}.".repeat(LONG / 3))),
     ];
     for (at, uri) in uris {
-        cases.answer(at, Http, plain, OK.any_token().within(SOON), move |case, _| {
+        cases.answer(at, HTTP, plain, OK.any_token().within(SOON), move |case, _| {
             let mut body = case.method.good(&"t".repeat(LONG));
             if let Some(device) = body["MediaContainer"].get_mut("Device") {
                 device["name"] = "n".repeat(LONG).into();
@@ -325,44 +314,43 @@ pub(super) fn long(cases: &mut Cases) {
         });
     }
     // The first 1,000 are read.
-    cases.answer("a long list", Http, plain, OK.within(SOON), |case, _| {
+    cases.answer("a long list", HTTP, plain, OK.within(SOON), |case, _| {
         let list = format!("[{}{{}}]", "{},".repeat(340_000));
         json(case.body().replace(r#"{"local":"1","uri":"http://10.0.2.1:32400"}"#, &list))
     });
 }
 
 pub(super) fn echoes(cases: &mut Cases) {
-    for (status, kind) in [(400, "BadRequest"), (401, "Unauthorized"), (503, "Unavailable")] {
-        for at in ["whole", "lower case", "twice", "around the cut", "many"] {
-            let expected = one_of(kind).says("[redacted]").attempts(1);
-            cases.answer(at, Http, plain, expected, move |case, _| {
-                let message = message(case, at);
-                respond(status, &[], value!({"errors": [{"message": message}]}).to_string())
-            });
-            cases.answer(at, Http, plain, expected, move |case, _| {
-                let message = in_xml(&message(case, at));
-                respond(status, &[], format!("<Response title=\"Oh\" status=\"{message}\"/>"))
-            });
-            let expected = one_of(kind).attempts(1);
-            cases.answer(at, Http, plain, expected, move |case, _| {
-                let html = format!("<html>{}</html>", message(case, at));
-                respond(status, &[("X-Plex-Token", "seen")], html)
-            });
-            cases.answer(at, Http, plain, expected, move |case, _| {
-                respond(status, &[], message(case, at))
+    let formats: [(bool, fn(&str) -> String); 4] = [
+        (true, |message| value!({"errors": [{"message": message}]}).to_string()),
+        (true, |message| format!("<Response title='Oh' status='{}'/>", in_xml(message))),
+        (false, |message| format!("<html>{message}</html>")),
+        (false, |message| message.to_owned()),
+    ];
+    for at in ["whole", "lower case", "twice", "around the cut", "many"] {
+        for (shown, format) in formats {
+            let says = if shown { "[redacted]" } else { "" };
+            for (status, kind) in [(400, "BadRequest"), (401, "Unauthorized"), (503, "Unavailable")]
+            {
+                let expected = one_of(kind).says(says).attempts(1);
+                cases.answer(at, HTTP, plain, expected, move |case, _| {
+                    respond(status, &[("X-Plex-Token", "seen")], format(&message(case, at)))
+                });
+            }
+        }
+        // With a good status, too.
+        let formats: [fn(Value) -> String; 3] = [
+            |message| message.as_str().unwrap_or_default().to_owned(),
+            |message| value!({ "MediaContainer": message }).to_string(),
+            |message| {
+                value!({"MediaContainer": {"Device": message, "token": [message]}}).to_string()
+            },
+        ];
+        for format in formats {
+            cases.answer(at, HTTP, plain, one_of("Decode").attempts(1), move |case, _| {
+                json(format(message(case, at).into()))
             });
         }
-    }
-    // In responses with a good status, too.
-    for at in ["whole", "lower case", "many"] {
-        let expected = one_of("Decode").attempts(1);
-        cases.answer(at, Http, plain, expected, move |case, _| json(message(case, at)));
-        cases.answer(at, Http, plain, expected, move |case, _| {
-            json(value!({"MediaContainer": message(case, at)}).to_string())
-        });
-        cases.answer(at, Http, plain, expected, move |case, _| {
-            json(value!({"MediaContainer": {"Device": message(case, at), "token": [message(case, at)]}}).to_string())
-        });
     }
 }
 
@@ -390,12 +378,12 @@ pub(super) fn escapes(cases: &mut Cases) {
     ];
     for (at, text, says) in texts {
         let expected = one_of("Status").says(says).attempts(1);
-        cases.answer(at, Http, plain, expected, move |_, _| {
+        cases.answer(at, HTTP, plain, expected, move |_, _| {
             respond(500, &[], value!({"errors": [{"code": 1, "message": text}]}).to_string())
         });
     }
     for piece in ["x ", "\u{1b}", "\u{1f511}", "\u{301}"] {
-        cases.each(Http, move |case| async move {
+        cases.each(HTTP, move |case| async move {
             let server = case.server(move |_| {
                 let message = piece.repeat(10_000);
                 respond(500, &[], value!({"errors": [{"message": message}]}).to_string())
@@ -405,40 +393,6 @@ pub(super) fn escapes(cases: &mut Cases) {
             let message = error.as_ref().and_then(|error| error.server_message());
             let length = message.map_or(0, |message| message.chars().count());
             case.check((1..=256).contains(&length), "long", &format!("{length} characters"));
-        });
-    }
-}
-
-pub(super) fn devices(cases: &mut Cases) {
-    let lists = [
-        ("none", value!({"size": 0})),
-        ("an empty list", value!({"Device": []})),
-        ("another", value!({"Device": {"clientIdentifier": "a", "accessToken": "one"}})),
-        (
-            "two others",
-            value!({"Device": [
-                {"clientIdentifier": "a", "accessToken": "one"},
-                {"clientIdentifier": "b", "accessToken": "two"},
-            ]}),
-        ),
-        (
-            "two without an identifier",
-            value!({"Device": [{"accessToken": "a"}, {"accessToken": "b"}]}),
-        ),
-    ];
-    for (at, list) in lists {
-        cases.each(Both, move |case| {
-            let body = value!({ "MediaContainer": list }).to_string();
-            async move {
-                let server = case.server(move |_| json(&body));
-                let expected = match case.method {
-                    Method::TransientToken => {
-                        one_of("NoToken").says("an unclaimed server has none")
-                    }
-                    _ => one_of("NoDevice").says("the server does not know this source"),
-                };
-                case.expect(&case.client(&server, retries), at, expected).await;
-            }
         });
     }
 }

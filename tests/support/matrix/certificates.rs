@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::ServerConfig;
 
-use super::Schemes::{Http, Https};
-use super::{AUTHORITY, Case, Cases, OK, SHORT, one_of, plain, retries};
+use super::{AUTHORITY, Case, Cases, Expected, HTTP, HTTPS, OK, SHORT, one_of, plain, retries};
 use crate::tls::Authority;
 use crate::{Server, Step};
 
@@ -17,49 +16,45 @@ fn check_nothing_sent(case: &Case, server: &Server, at: &str) {
     case.check(server.connections() == 1, at, "it was retried");
 }
 
-fn handshake(cases: &mut Cases, says: &'static str, steps: Vec<Step>) {
-    cases.each(Https, move |case| {
+fn handshake(cases: &mut Cases, expected: Expected, steps: Vec<Step>) {
+    cases.each(HTTPS, move |case| {
         let steps = steps.clone();
         async move {
             let server = Server::raw(move |_| steps.clone());
             let url = server.url().replace("http:", "https:");
-            let (expected, client) = if says.contains("connect_timeout") {
-                let settings = |builder: plex_auth::ClientBuilder| {
-                    builder.connect_timeout(SHORT).max_retries(2)
-                };
-                (one_of("Timeout").within(SHORT), case.client_at(&url, settings))
-            } else {
-                (one_of("Tls"), case.client_at(&url, retries))
-            };
-            case.expect(&client, says, expected.says(says)).await;
-            check_nothing_sent(&case, &server, says);
+            let client =
+                case.client_at(&url, |builder| builder.connect_timeout(SHORT).max_retries(2));
+            case.expect(&client, "", expected).await;
+            check_nothing_sent(&case, &server, "");
         }
     });
 }
 
 pub(super) fn slow_handshake(cases: &mut Cases) {
-    let says = "no connection within 700ms (`connect_timeout`)";
-    let byte = std::time::Duration::from_millis(100);
-    handshake(cases, says, vec![Step::Silence]);
-    handshake(cases, says, vec![Step::Trickle(b"\x16\x03\x03\x3f\xff".repeat(50), byte)]);
+    let expected = one_of("Timeout").says("no connection within 700ms (`connect_timeout`)");
+    let expected = expected.within(SHORT);
+    handshake(cases, expected, vec![Step::Silence]);
+    let bytes = b"\x16\x03\x03\x3f\xff".repeat(50);
+    handshake(cases, expected, vec![Step::Trickle(bytes, SHORT / 7)]);
 }
 
 pub(super) fn plain_server(cases: &mut Cases) {
-    let says = "no secure connection";
+    let expected = one_of("Tls").says("no secure connection");
     for answer in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "SSH-2.0-x\r\n"] {
-        handshake(cases, says, vec![Step::Send(answer.into()), Step::Silence]);
+        handshake(cases, expected, vec![Step::Send(answer.into()), Step::Silence]);
     }
 }
 
 pub(super) fn hung_up(cases: &mut Cases) {
     let says = "closed the connection during the TLS handshake: the port may need `http`";
-    handshake(cases, says, vec![Step::Close]);
-    handshake(cases, says, vec![Step::Reset]);
-    handshake(cases, says, vec![Step::Trickle(b"\x16\x03\x03".into(), SHORT / 10), Step::Close]);
+    let expected = one_of("Tls").says(says);
+    handshake(cases, expected, vec![Step::Close]);
+    handshake(cases, expected, vec![Step::Reset]);
+    handshake(cases, expected, vec![Step::Send(b"\x16\x03\x03".into()), Step::Close]);
 }
 
 pub(super) fn tls_server(cases: &mut Cases) {
-    cases.each(Http, |case| async move {
+    cases.each(HTTP, |case| async move {
         let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);
         let client = case.client_at(&server.url().replace("https:", "http:"), retries);
         let expected = one_of("Protocol").says("not HTTP, or its head is too large; the port may");
@@ -78,7 +73,7 @@ fn invalid(
 ) {
     for &(host, says) in rows {
         let (host, config) = (host.replace("HASH", HASH), config(host));
-        cases.each(Https, move |case| {
+        cases.each(HTTPS, move |case| {
             let (host, config) = (host.clone(), config.clone());
             async move {
                 let server = Server::start_tls(config, |_| Step::Close);
@@ -126,5 +121,5 @@ pub(super) fn hostile_names(cases: &mut Cases) {
 }
 
 pub(super) fn own_root(cases: &mut Cases) {
-    cases.answer("", Https, plain, OK, |case, _| case.good());
+    cases.answer("", HTTPS, plain, OK, |case, _| case.good());
 }

@@ -4,24 +4,20 @@ use std::time::Duration;
 
 use plex_auth::reqwest;
 
-use super::Schemes::{Both, Http, Https};
 use super::sizes::{FRAMINGS, framed};
-use super::{Cases, Expected, OK, SHORT, one_of, one_retry, plain, retries, short};
+use super::{BOTH, Cases, Expected, HTTP, OK, SHORT, one_of, one_retry, plain, retries, short};
 use crate::{Server, Step, Steps, json};
 
 const BYTE: Duration = Duration::from_millis(100);
 
-const CLOSED: Expected =
-    one_of("Connect").says("the connection was closed before a response came").attempts(2);
-
 pub(super) fn unresolved(cases: &mut Cases) {
     let expected = one_of("Connect").says("the host's name could not be resolved").attempts(2);
-    cases.each(Http, move |case| async move {
+    cases.each(HTTP, move |case| async move {
         // A label of more than 63 characters: no resolver asks the network for it.
         let url = format!("http://{}.local", "a".repeat(64));
         case.expect(&case.client_at(&url, one_retry), "by the system", expected).await;
     });
-    cases.each(Both, move |case| async move {
+    cases.each(BOTH, move |case| async move {
         struct Ignorant;
         impl reqwest::dns::Resolve for Ignorant {
             fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
@@ -37,7 +33,7 @@ pub(super) fn unresolved(cases: &mut Cases) {
 }
 
 pub(super) fn refused(cases: &mut Cases) {
-    cases.each(Http, |case| async move {
+    cases.each(HTTP, |case| async move {
         let server = Server::stopped(|_| Step::Close);
         let client = case.client(&server, |builder| builder.max_retries(5));
         let expected = one_of("Connect").says("connection refused; is the server up").attempts(3);
@@ -46,37 +42,38 @@ pub(super) fn refused(cases: &mut Cases) {
     });
 }
 
-pub(super) fn closed(cases: &mut Cases) {
-    let hint = CLOSED.says("response came; the port may need `https`");
-    cases.connection("at once", Http, one_retry, hint, |_| Step::Close);
-    cases.connection("after the handshake", Https, one_retry, CLOSED, |_| Step::Close);
-    cases.connection("after the request", Both, one_retry, CLOSED, |_| {
-        vec![Step::Read, Step::Close]
+/// Ends connections at once (with TLS: after the handshake), after the request, in the head.
+fn ended(cases: &mut Cases, end: Step, expected: Expected) {
+    let copy = end.clone();
+    cases.each(BOTH, move |case| {
+        let end = copy.clone();
+        async move {
+            let server = case.raw_server(move |_| end.clone());
+            case.expect(&case.client(&server, one_retry), "at once", expected).await;
+            case.check(server.connections() == 2, "at once", "another number of connections");
+        }
     });
-    for head in ["H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"] {
-        cases.connection("in the head", Both, one_retry, CLOSED, move |_| {
-            vec![Step::Read, Step::Send(head.into()), Step::Close]
+    for head in ["", "H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"] {
+        let end = end.clone();
+        cases.answer(head, BOTH, one_retry, expected, move |_, _| {
+            vec![Step::Send(head.into()), end.clone()]
         });
     }
 }
 
+pub(super) fn closed(cases: &mut Cases) {
+    let says = "the connection was closed before a response came";
+    ended(cases, Step::Close, one_of("Connect").says(says).attempts(2));
+}
+
 pub(super) fn reset(cases: &mut Cases) {
-    let expected = one_of("Connect").attempts(2);
-    cases.connection("at once", Both, one_retry, expected, |_| Step::Reset);
-    cases.connection("after the request", Both, one_retry, expected, |_| {
-        vec![Step::Read, Step::Reset]
-    });
-    for head in ["H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"] {
-        cases.connection("in the head", Both, one_retry, expected, move |_| {
-            vec![Step::Read, Step::Send(head.into()), Step::Reset]
-        });
-    }
+    ended(cases, Step::Reset, one_of("Connect").attempts(2));
 }
 
 pub(super) fn reset_in_body(cases: &mut Cases) {
     for framing in FRAMINGS {
         let expected = one_of("BodyCutShort").says("ended before it was complete").attempts(1);
-        cases.answer(framing, Both, retries, expected, move |case, _| {
+        cases.answer(framing, BOTH, retries, expected, move |case, _| {
             vec![Step::Send(framed(framing, 200, case.body().as_bytes(), 20)), Step::Reset]
         });
     }
@@ -84,20 +81,20 @@ pub(super) fn reset_in_body(cases: &mut Cases) {
 
 pub(super) fn silent(cases: &mut Cases) {
     let expected = one_of("Timeout").says("700ms (`timeout`)").within(SHORT);
-    cases.answer("before the head", Both, short, expected, |_, _| Step::Silence);
-    cases.answer("in the head", Both, short, expected, |_, _| {
+    cases.answer("before the head", BOTH, short, expected, |_, _| Step::Silence);
+    cases.answer("in the head", BOTH, short, expected, |_, _| {
         vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-".into()), Step::Silence]
     });
     for framing in FRAMINGS {
         for part in [0, 20] {
-            cases.answer("in the body", Both, short, expected, move |case, _| {
+            cases.answer("in the body", BOTH, short, expected, move |case, _| {
                 vec![Step::Send(framed(framing, 200, case.body().as_bytes(), part)), Step::Silence]
             });
         }
     }
     // The status is known: the rest of the body has 2 s to arrive.
     let expected = one_of("NotFound").within(Duration::from_secs(2)).attempts(1);
-    cases.answer("in an error's body", Both, retries, expected, |_, _| {
+    cases.answer("in an error's body", BOTH, retries, expected, |_, _| {
         vec![Step::Send(framed("chunked", 404, b"<html>", 3)), Step::Silence]
     });
 }
@@ -112,35 +109,29 @@ pub(super) fn trickle(cases: &mut Cases) {
         ("chunk size", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
     ];
     for (place, beginning, more) in beginnings {
-        cases.answer(place, Both, short, expected, move |_, _| {
+        cases.answer(place, BOTH, short, expected, move |_, _| {
             vec![Step::Send(beginning.into()), Step::Trickle(more.repeat(200), BYTE)]
         });
     }
-    cases.answer("chunks of a byte", Both, short, expected, |_, _| {
-        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n";
-        let chunk = [Step::Pause(BYTE), Step::Send(b"1\r\n \r\n".into())];
-        let chunks = std::iter::repeat_n(chunk, 200).flatten();
-        std::iter::once(Step::Send(head.into())).chain(chunks).collect::<Vec<_>>()
-    });
 }
 
 pub(super) fn endless_interim(cases: &mut Cases) {
     let expected = one_of("Timeout").says("700ms (`timeout`)").within(SHORT);
     let early = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
-    cases.answer("one after the other", Both, short, expected, |_, _| {
+    cases.answer("one after the other", BOTH, short, expected, |_, _| {
         let one = [Step::Send(early.to_vec()), Step::Pause(Duration::from_millis(1))];
         std::iter::repeat_n(one, 3_000).flatten().collect::<Vec<_>>()
     });
     // Not more: hyper reads what has arrived without a break, and on a runtime of one thread the
     // timer has to wait for it.
-    cases.answer("1,000 at once", Both, short, expected, |_, _| {
+    cases.answer("1,000 at once", BOTH, short, expected, |_, _| {
         vec![Step::Send(early.repeat(1_000)), Step::Silence]
     });
 }
 
 pub(super) fn kept_alive(cases: &mut Cases) {
     for end in [Step::Close, Step::Reset] {
-        cases.each(Both, move |case| {
+        cases.each(BOTH, move |case| {
             let end = end.clone();
             async move {
                 let good = case.good();
@@ -162,7 +153,7 @@ pub(super) fn kept_alive(cases: &mut Cases) {
 pub(super) fn unasked(cases: &mut Cases) {
     // Whether the connection is discarded before it is used again is a matter of luck; what counts
     // is that no call takes another one's answer.
-    cases.each(Both, move |case| async move {
+    cases.each(BOTH, move |case| async move {
         let poison = json(case.method.good("poison").to_string());
         let answer = [case.good(), poison].concat();
         let server = case.server(move |_| answer.clone());
@@ -186,14 +177,12 @@ pub(super) fn not_http(cases: &mut Cases) {
     ];
     for greeting in greetings {
         let expected = one_of("Protocol").says("the response is not HTTP").attempts(1);
-        cases.answer("", Both, retries, expected, move |_, _| {
-            vec![Step::Send(greeting.into()), Step::Close]
-        });
+        cases.bytes("", expected, greeting);
     }
 }
 
 pub(super) fn dropped(cases: &mut Cases) {
-    cases.each(Both, |case| async move {
+    cases.each(BOTH, |case| async move {
         let scripted = case.clone();
         let server = case.server(move |request| -> Steps {
             // The dropped calls get their answers in pieces, the others whole.

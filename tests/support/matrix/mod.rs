@@ -22,7 +22,7 @@ use serde_json::{Value, json as value};
 
 use crate::leak::{Search, shown, subscriber};
 use crate::tls::Authority;
-use crate::{Request, Server, Steps, json};
+use crate::{Request, Server, Step, Steps, json};
 pub use sizes::{byte_by_byte, padded_chunks};
 pub use table::table;
 
@@ -333,25 +333,17 @@ pub struct Cases {
     plays: Vec<(&'static str, Play)>,
 }
 
-/// The schemes that a fault is tried with.
-#[derive(Clone, Copy)]
-pub enum Schemes {
-    Http,
-    Https,
-    Both,
-}
+/// The schemes that a fault is tried with: is it `https`?
+pub const HTTP: &[bool] = &[false];
+pub const HTTPS: &[bool] = &[true];
+pub const BOTH: &[bool] = &[false, true];
 
 impl Cases {
     /// A case for each method and scheme.
-    pub fn each<F>(&mut self, schemes: Schemes, play: impl Fn(Case) -> F + Clone + Send + 'static)
+    pub fn each<F>(&mut self, schemes: &[bool], play: impl Fn(Case) -> F + Clone + Send + 'static)
     where
         F: Future<Output = ()> + 'static,
     {
-        let schemes: &[bool] = match schemes {
-            Schemes::Http => &[false],
-            Schemes::Https => &[true],
-            Schemes::Both => &[false, true],
-        };
         for &https in schemes {
             for method in [Method::TransientToken, Method::LookUp, Method::Refresh] {
                 let play = play.clone();
@@ -367,7 +359,7 @@ impl Cases {
     pub fn answer<S: Into<Steps>>(
         &mut self,
         at: &'static str,
-        schemes: Schemes,
+        schemes: &[bool],
         settings: Settings,
         expected: Expected,
         script: impl Fn(&Case, usize) -> S + Clone + Send + Sync + 'static,
@@ -384,27 +376,11 @@ impl Cases {
         });
     }
 
-    /// The same with a script for each connection.
-    pub fn connection<S: Into<Steps>>(
-        &mut self,
-        at: &'static str,
-        schemes: Schemes,
-        settings: Settings,
-        expected: Expected,
-        script: impl Fn(usize) -> S + Clone + Send + Sync + 'static,
-    ) {
-        self.each(schemes, move |case| {
-            let script = script.clone();
-            async move {
-                let server = case.raw_server(script);
-                let client = case.client(&server, settings);
-                case.expect(&client, at, expected).await;
-                case.check_requests(&server, at, None);
-                if let Some(requests) = expected.requests {
-                    let (seen, problem) = (server.connections(), "another number of connections");
-                    case.check(seen == requests, at, problem);
-                }
-            }
+    /// These bytes in the place of a response, and a close.
+    pub fn bytes(&mut self, at: &'static str, expected: Expected, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
+        self.answer(at, BOTH, retries, expected, move |_, _| {
+            vec![Step::Send(bytes.clone()), Step::Close]
         });
     }
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use plex_auth::ClientBuilder;
 
-use super::Schemes::{Both, Http};
-use super::{Cases, Expected, OK, SHORT, one_of, plain, retries, short};
+use super::{BOTH, Cases, Expected, HTTP, OK, SHORT, one_of, plain, retries, short};
 use crate::{Step, json, respond};
 
 /// How the end of a body may be marked.
@@ -60,17 +59,17 @@ pub(super) fn endless_body(cases: &mut Cases) {
         builder.max_response_bytes(64 * 1024).max_retries(2)
     }
     for (framing, head, body) in heads {
-        cases.answer(framing, Both, limited, TOO_LARGE, move |_, _| {
+        cases.answer(framing, BOTH, limited, TOO_LARGE, move |_, _| {
             let head = [b"HTTP/1.1 200 OK\r\n", head].concat();
             vec![Step::Send(head), Step::Endless(body.repeat(1_000))]
         });
     }
     // Nothing but chunk extensions and trailers: no body at all, but no end either.
     let expected = one_of("BodyCutShort Timeout").within(SHORT);
-    cases.answer("a chunk extension", Both, short, expected, move |_, _| {
+    cases.answer("a chunk extension", BOTH, short, expected, move |_, _| {
         vec![Step::Send([CHUNKED, b"1;"].concat()), Step::Endless(b"x".repeat(10_000))]
     });
-    cases.answer("trailers", Both, short, expected, move |_, _| {
+    cases.answer("trailers", BOTH, short, expected, move |_, _| {
         vec![Step::Send([CHUNKED, b"0\r\n"].concat()), Step::Endless(b"x: y\r\n".repeat(1_000))]
     });
 }
@@ -80,7 +79,7 @@ pub(super) fn endless_error_body(cases: &mut Cases) {
         [(401, "Unauthorized"), (404, "NotFound"), (500, "Status"), (301, "Redirect")]
     {
         let expected = one_of(kind).within(Duration::from_secs(2)).attempts(1);
-        cases.answer(kind, Both, retries, expected, move |_, _| {
+        cases.answer(kind, BOTH, retries, expected, move |_, _| {
             let head = format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n");
             vec![Step::Send(head.into()), Step::Endless(b"8\r\n[[[[[[[[\r\n".repeat(1_000))]
         });
@@ -90,18 +89,18 @@ pub(super) fn endless_error_body(cases: &mut Cases) {
 pub(super) fn small_pieces(cases: &mut Cases) {
     // `tests/memory.rs` sends more of them, and measures.
     let padded = |body: String, size: usize| format!("{body:>size$}").into_bytes();
-    cases.answer("writes of one byte", Both, plain, OK, move |case, _| {
+    cases.answer("writes of one byte", BOTH, plain, OK, move |case, _| {
         byte_by_byte(200, &padded(case.body(), 5_000))
     });
-    cases.answer("chunks of one byte", Both, plain, OK, move |case, _| {
+    cases.answer("chunks of one byte", BOTH, plain, OK, move |case, _| {
         padded_chunks(200, &padded(case.body(), 2_000), 1_000)
     });
     let error = r#"{"errors":[{"code":1000,"message":"no such source"}]}"#.to_owned();
     let expected = one_of("BadRequest").says("no such source (code 1000)").attempts(1);
     let body = padded(error, 500);
     let copy = body.clone();
-    cases.answer("an error's", Both, plain, expected, move |_, _| byte_by_byte(400, &body));
-    cases.answer("an error's", Both, plain, expected, move |_, _| padded_chunks(400, &copy, 1_000));
+    cases.answer("an error's", BOTH, plain, expected, move |_, _| byte_by_byte(400, &body));
+    cases.answer("an error's", BOTH, plain, expected, move |_, _| padded_chunks(400, &copy, 1_000));
 }
 
 pub(super) fn content_length(cases: &mut Cases) {
@@ -116,10 +115,7 @@ pub(super) fn content_length(cases: &mut Cases) {
         ("a list", "Content-Length: 5, 6", protocol),
     ];
     for (at, header, expected) in lengths {
-        cases.answer(at, Both, retries, expected, move |_, _| {
-            let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n[1,2]");
-            vec![Step::Send(answer.into()), Step::Close]
-        });
+        cases.bytes(at, expected, format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n[1,2]"));
     }
 }
 
@@ -130,7 +126,7 @@ pub(super) fn at_limit(cases: &mut Cases) {
     let over = TOO_LARGE.says("larger than 512 bytes");
     for framing in FRAMINGS {
         for (at, size, expected) in [("under", 511, OK), ("at", 512, OK), ("over", 513, over)] {
-            cases.answer(at, Both, limited, expected, move |case, _| {
+            cases.answer(at, BOTH, limited, expected, move |case, _| {
                 let body = format!("{:size$}", case.body());
                 vec![Step::Send(framed(framing, 200, body.as_bytes(), size)), Step::Close]
             });
@@ -148,7 +144,7 @@ pub(super) fn huge_head(cases: &mut Cases) {
         ("status line", "HTTP/1.1 200 ", b"y".repeat(10_000)),
     ];
     for (at, beginning, more) in heads {
-        cases.answer(at, Both, retries, expected, move |_, _| {
+        cases.answer(at, BOTH, retries, expected, move |_, _| {
             vec![Step::Send(beginning.into()), Step::Endless(more.clone())]
         });
     }
@@ -164,9 +160,7 @@ pub(super) fn bad_chunks(cases: &mut Cases) {
         b"2\n{}\n0\n\n",
     ];
     for body in bodies {
-        cases.answer("", Both, retries, expected, move |_, _| {
-            vec![Step::Send([CHUNKED, body].concat()), Step::Close]
-        });
+        cases.bytes("", expected, [CHUNKED, body].concat());
     }
 }
 
@@ -177,10 +171,10 @@ pub(super) fn encoded(cases: &mut Cases) {
         \xb2\xaaV*\xc9\xcfN\xcdS\xb2R*\xc8\xcf,\xce\xcfS\xaa\xad\x05\0\x99p\xc9\x8e%\0\0\0";
     for encoding in ["gzip", "x-gzip", "br", "zstd", "deflate", "GZip", "identity, gzip", "secret"]
     {
-        cases.answer(encoding, Both, retries, expected, move |_, _| {
+        cases.answer(encoding, BOTH, retries, expected, move |_, _| {
             respond(200, &[("Content-Encoding", encoding)], gzip)
         });
-        cases.answer("without end", Http, retries, expected, move |_, _| {
+        cases.answer("without end", HTTP, retries, expected, move |_, _| {
             let head = format!(
                 "HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\n\
                  Transfer-Encoding: chunked\r\n\r\n"
@@ -189,14 +183,14 @@ pub(super) fn encoded(cases: &mut Cases) {
         });
     }
     let unnamed = one_of("Decode").says("a body that can't be read").attempts(1);
-    cases.answer("gzip, unnamed", Both, retries, unnamed, move |_, _| json(gzip));
-    cases.answer("zstd, unnamed", Both, retries, unnamed, |_, _| json(b"\x28\xb5\x2f\xfd\0\0\0"));
+    cases.answer("gzip, unnamed", BOTH, retries, unnamed, move |_, _| json(gzip));
+    cases.answer("zstd, unnamed", BOTH, retries, unnamed, |_, _| json(b"\x28\xb5\x2f\xfd\0\0\0"));
     for encoding in ["identity", "Identity", "", " , identity"] {
-        cases.answer(encoding, Http, retries, OK, move |case, _| {
+        cases.answer(encoding, HTTP, retries, OK, move |case, _| {
             respond(200, &[("Content-Encoding", encoding)], case.body())
         });
     }
-    cases.answer("an error", Both, retries, one_of("Unauthorized").attempts(1), move |_, _| {
+    cases.answer("an error", BOTH, retries, one_of("Unauthorized").attempts(1), move |_, _| {
         respond(401, &[("Content-Encoding", "gzip")], gzip)
     });
 }
