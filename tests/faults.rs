@@ -106,6 +106,14 @@ const OUTSIDE: &str = "
 | a device list with more than 100 addresses | 100 are tried, 10 are shown | `connect.rs: of_a_hostile_list_100_are_tried_and_10_are_shown` |
 | a source that restarted | `Unauthorized`; after `reconnect` the value | `connect.rs: reconnect_brings_the_token_of_a_source_that_restarted` |
 | a resolver that refuses `plex.direct` | the value without DNS, or an error that names the likely cause | `connect.rs: a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause` |
+| 429, 502, 503, 504, 520 to 524, 530, or no connection | the value, when it comes in time | `retries.rs: a_transient_failure_is_retried` |
+| any other failure | its error, not retried | `retries.rs: another_failure_is_not_retried` |
+| `Retry-After`: 0 while a server starts | the value, after the usual waits | `retries.rs: a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_default` |
+| `Retry-After`: 20 | the value, after 20 s | `retries.rs: a_retry_after_lengthens_the_wait` |
+| `Retry-After`: 3,600 | `Unavailable` at once, with the wait | `retries.rs: a_wait_that_does_not_fit_into_the_time_out_ends_the_call_at_once` |
+| status 200 with a PMS's XML | the value | `answers.rs: xml_is_read_for_both_calls_and_identity` |
+| status 200 with HTML, text, nothing, half a JSON | `Decode` or `BodyCutShort`, which says what came | `answers.rs: what_came_in_place_of_the_expected_body_is_named_and_not_shown` |
+| an empty token, a blank or a non-ASCII character in it, no token | `NoToken` | `answers.rs: a_response_without_a_usable_token_is_an_error_that_names_the_member` |
 | no device, another one, several without the source's | `NoDevice` | `answers.rs: the_device_is_the_one_that_was_asked_for` |
 | any bytes, any response, any setting | a value or an error, no panic | `no_panic.rs` |
 | what a closure tries to undo | nothing is undone | `closure.rs` |

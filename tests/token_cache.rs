@@ -341,7 +341,10 @@ fn after_a_callers_runtime_ends_a_waiter_in_another_one_fetches() {
         drop(call(&cache));
         requests(&server, 1).await;
     });
-    let waiting = second.block_on(async { call(&cache) });
+    let waiting = {
+        let _inside = second.enter();
+        call(&cache)
+    };
 
     ANSWERS.store(true, SeqCst);
     first.shutdown_background();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json as value};
 
 use super::sizes::{FRAMINGS, framed};
-use super::{BOTH, Case, Cases, Expected, HTTP, Method, OK, one_of, plain, retries};
+use super::{BOTH, Case, Cases, Expected, HTTP, Method, OK, one_of, plain};
 use crate::{Step, json, respond};
 
 /// Nothing may take longer, whatever is in a body.
@@ -163,103 +163,9 @@ pub(super) fn huge(cases: &mut Cases) {
     });
 }
 
-pub(super) fn twice(cases: &mut Cases) {
-    for key in ["MediaContainer", "token", "Device", "accessToken", "Connection", "uri", "local"] {
-        cases.each(HTTP, move |case| async move {
-            let body = case.body();
-            let twice = body.replacen(&format!("{key:?}:"), &format!("{key:?}:{{}},{key:?}:"), 1);
-            let expected = match twice == body {
-                true => OK,
-                false => one_of("Decode").says("got another shape, at line 1"),
-            };
-            let server = case.server(move |_| json(&twice));
-            case.expect(&case.client(&server, retries), key, expected).await;
-        });
-    }
-}
-
-pub(super) fn bad_tokens(cases: &mut Cases) {
-    let tokens = [
-        ("empty", value!("")),
-        ("null", value!(null)),
-        ("a NUL", value!("abc\0def")),
-        ("a newline", value!("abc\ndef")),
-        ("a header of its own", value!("abc\r\nX-Evil: 1")),
-        ("a DEL", value!("abc\u{7f}def")),
-        ("non-ASCII", value!("abcd\u{e9}f")),
-        ("an emoji", value!("\u{1f511}")),
-        ("a blank in it", value!("abc def")),
-        ("blanks around it", value!(" abcdef ")),
-        ("a tab", value!("abc\tdef")),
-        ("white space", value!("   ")),
-    ];
-    for (at, token) in tokens {
-        let expected = one_of("NoToken").says("is unusable: it ").attempts(1);
-        cases.answer(at, HTTP, retries, expected, move |case, _| {
-            let place = match case.method {
-                Method::TransientToken => "/MediaContainer/token",
-                _ => "/MediaContainer/Device/accessToken",
-            };
-            json(with(case, place, &token.to_string()))
-        });
-    }
-    let expected = one_of("NoToken").says("is unusable: it is missing").attempts(1);
-    cases.answer("missing", BOTH, retries, expected, |case, _| {
-        json(case.body().replacen("oken\":", "oken2\":", 1))
-    });
-}
-
-pub(super) fn other_bodies(cases: &mut Cases) {
-    // Where it is read: the rest is skipped.
-    let invalid_utf8 = b"{\"MediaContainer\":{\"token\":\"\xff\xfe\",\"Device\":\"\xff\"}}";
-    let unreadable = "a body that can't be read, at line 1";
-    let bodies: [(&str, &str, &[u8]); 11] = [
-        ("nothing", "an empty body: is there a Plex Media Server", b""),
-        ("blanks", "an empty body: is there a Plex Media Server", b" \r\n\t "),
-        ("HTML", "HTML: is there a Plex Media Server", b"<!DOCTYPE html><p>Hi</p>"),
-        ("HTML with a byte order mark", "HTML", b"\xef\xbb\xbf\n<HTML><p>Hi</p></HTML>"),
-        ("text", unreadable, b"MediaContainer"),
-        (
-            "a raw newline in a string",
-            "a body that can't be read, at",
-            b"{\"MediaContainer\":{\"token\":\"a\nb\"}}",
-        ),
-        ("more behind it", "got a", b"{\"MediaContainer\":{}} {}"),
-        ("single quotes", unreadable, b"{'MediaContainer':{}}"),
-        ("NaN", unreadable, b"{\"MediaContainer\":NaN}"),
-        ("invalid UTF-8", "got a", invalid_utf8),
-        ("UTF-16", unreadable, b"\xff\xfe{\0\"\0M\0\"\0:\x001\0}\0"),
-    ];
-    for (at, says, body) in bodies {
-        let expected = one_of("Decode").says(says).attempts(1);
-        cases.answer(at, BOTH, retries, expected, move |_, _| json(body));
-    }
-}
-
 /// Every character as a reference.
 fn in_xml(text: &str) -> String {
     text.chars().map(|char| format!("&#{};", u32::from(char))).collect()
-}
-
-pub(super) fn xml(cases: &mut Cases) {
-    cases.answer("", BOTH, plain, OK, |case, _| {
-        let token = in_xml(&case.secrets.returned);
-        let device = match case.method {
-            Method::TransientToken => String::new(),
-            _ => format!(
-                "<Device clientIdentifier='243b47' accessToken='{token}'><Connection \
-                 uri='http://10.0.2.1:32400' port='' local='1'/><Connection/></Device>"
-            ),
-        };
-        respond(
-            200,
-            &[("Content-Type", "text/xml")],
-            format!(
-                "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- <a> -->\
-                 <MediaContainer size=\"0\" token=\"{token}\">{device}</MediaContainer>\n"
-            ),
-        )
-    });
 }
 
 pub(super) fn hostile_xml(cases: &mut Cases) {
@@ -384,12 +290,9 @@ pub(super) fn escapes(cases: &mut Cases) {
     }
     for piece in ["x ", "\u{1b}", "\u{1f511}", "\u{301}"] {
         cases.each(HTTP, move |case| async move {
-            let server = case.server(move |_| {
-                let message = piece.repeat(10_000);
-                respond(500, &[], value!({"errors": [{"message": message}]}).to_string())
-            });
-            let client = case.client(&server, plain);
-            let error = case.expect(&client, "long", one_of("Status")).await;
+            let message = value!({"errors": [{"message": piece.repeat(10_000)}]}).to_string();
+            let server = case.server(move |_| respond(500, &[], &message));
+            let error = case.expect(&case.client(&server, plain), "long", one_of("Status")).await;
             let message = error.as_ref().and_then(|error| error.server_message());
             let length = message.map_or(0, |message| message.chars().count());
             case.check((1..=256).contains(&length), "long", &format!("{length} characters"));

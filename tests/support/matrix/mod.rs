@@ -5,7 +5,6 @@
 mod bodies;
 mod certificates;
 mod connection;
-mod retries;
 mod sizes;
 mod statuses;
 mod table;

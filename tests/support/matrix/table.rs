@@ -1,6 +1,6 @@
 //! The list of all faults.
 
-use super::{Fault, bodies, certificates, connection, retries, sizes, statuses};
+use super::{Fault, bodies, certificates, connection, sizes, statuses};
 
 /// Passes all faults, in the order of `docs/faults.md`, to a macro: that of the table below, or one
 /// that makes a test of each.
@@ -16,7 +16,7 @@ macro_rules! faults {
                     "connection refused" => "`Connect`, retried twice at most", connection::refused;
                 a_closed_connection_is_retried:
                     "accepted and closed, before or after the request, in the middle of the head"
-                    => "`Connect`, retried; over `http` it names `https`", connection::closed;
+                    => "`Connect`, retried", connection::closed;
                 a_reset_before_the_response_is_retried:
                     "reset at once, after the request, in the middle of the head"
                     => "`Connect`, retried", connection::reset;
@@ -54,7 +54,7 @@ macro_rules! faults {
                     "expired" => "`Tls`, which says so; not retried, nothing sent",
                     certificates::expired;
                 a_certificate_with_hostile_names_shows_none_of_them:
-                    "a certificate that names a terminal escape, a token, a host of 16,000 characters"
+                    "a certificate that names a terminal escape, a token, a host of 10,000 characters"
                     => "`Tls` without any of it, in its causes, too", certificates::hostile_names;
                 a_plain_server_behind_https_gets_nothing:
                     "a plain server behind `https` that answers" => "`Tls`, not retried, nothing sent",
@@ -127,17 +127,6 @@ macro_rules! faults {
                     "100,000 nested arrays or objects, a number of 1,000 digits, in every place"
                     => "the value, where the field is not needed; else `Decode`, `NoToken` or \
                      `NoDevice`", bodies::huge;
-                a_key_that_appears_twice_is_refused:
-                    "a key twice" => "`Decode`", bodies::twice;
-                a_token_that_no_header_can_carry_is_refused:
-                    "a NUL, a newline, a non-ASCII character, a blank in the token; an empty token; a \
-                     missing token" => "`NoToken`", bodies::bad_tokens;
-                a_good_status_with_another_body_is_an_error:
-                    "status 200 with HTML, text, nothing, invalid UTF-8, half a JSON"
-                    => "`Decode`, which says what came", bodies::other_bodies;
-                the_xml_of_a_pms_is_read:
-                    "status 200 with a PMS's XML, a byte order mark before it" => "the value",
-                    bodies::xml;
                 an_xml_body_cannot_blow_up:
                     "XML: 20,000 nested elements, 64 kB of nested namespaces, 1 MB of elements or \
                      attributes, entities of entities, an external entity"
@@ -152,27 +141,11 @@ macro_rules! faults {
                     "control characters, terminal escapes, bidirectional marks in a message"
                     => "the status's error, escaped, at most 256 characters", bodies::escapes;
             }
-            "Retries": {
-                retry_after_can_only_lengthen_a_wait:
-                    "429 and 503 with `Retry-After`: 0, 1, a past date" => "the value, after the usual \
-                     waits or longer ones", retries::short_wait;
-                a_wait_that_does_not_fit_is_returned_to_the_caller:
-                    "429 and 503 with `Retry-After`: 86,400, a date to come, 2^64 - 1"
-                    => "`TooManyRequests` or `Unavailable` at once, with the wait",
-                    retries::long_wait;
-                an_invalid_retry_after_is_ignored:
-                    "503 with `Retry-After`: nonsense" => "retried as without one",
-                    retries::nonsense_wait;
-                a_server_that_recovers_is_asked_no_more_than_needed:
-                    "429, 502, 503, 504, 520 to 524, 530 or a reset; recovers at the second or third \
-                     attempt, or never" => "the value, or the last error after all attempts",
-                    retries::recovers;
+            "Calls": {
                 an_outage_hits_each_of_256_calls_at_once:
                     "256 calls at once on one client, against a server that stops and starts"
                     => "each the value, or an error of the connection; then the value",
-                    retries::outage;
-            }
-            "The caller": {
+                    connection::outage;
                 a_dropped_future_leaves_the_client_usable:
                     "a future dropped at each point" => "the next call's value", connection::dropped;
             }
