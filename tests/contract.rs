@@ -198,7 +198,7 @@ fn the_examples_fit_the_wire_types_and_their_json_schemas() {
         for (status, media_type, example) in answers(call) {
             match (status, media_type, call) {
                 (200, "application/json", Call::Token) => {
-                    check::<wire::TransientTokenBody>(example)
+                    check::<wire::TransientTokenBody>(example);
                 }
                 (200, "application/json", Call::LookUp) => {
                     // Lists may be lone objects, which the schema of a list does not say.
