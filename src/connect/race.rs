@@ -131,7 +131,7 @@ mod tests {
         let gaps = (1..direct).map(|number| gap(number, direct, ALL_STARTED.min(half)));
         let mut at = Duration::ZERO;
         gaps.map(|gap| {
-            at += gap;
+            at = at.saturating_add(gap);
             at
         })
         .collect()
