@@ -1,4 +1,4 @@
-//! Counts what is allocated while it is told to.
+//! Counts what is allocated while it is switched on.
 #![allow(unsafe_code, reason = "an allocator can't be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -2,7 +2,7 @@
 //!
 //! ```ignore
 //! let server = Server::start(|_| json(r#"{"MediaContainer":{"token":"fresh"}}"#));
-//! let minted = server.client().transient_token().await?;
+//! let token = server.client().transient_token().await?;
 //! assert_eq!(server.requests()[0].path(), "/security/token");
 //! ```
 //!
