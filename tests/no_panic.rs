@@ -143,7 +143,7 @@ fn value() -> impl Strategy<Value = Value> {
 /// The first member, as a PMS would write it.
 fn to_xml(value: &Value) -> String {
     fn element(name: &str, value: &Value) -> String {
-        let Value::Object(members) = value else { return String::new() };
+        let Value::Object(members) = value else { return format!("<{name}/>") };
         let (mut attributes, mut children) = (String::new(), String::new());
         for (name, value) in members {
             match value {
