@@ -22,7 +22,11 @@ impl Document {
         let text = fs::read_to_string(path)?;
         let options = serde_saphyr::options! {
             // Plex's own description has 35,000 nodes and 670 KB.
-            budget: serde_saphyr::budget! { max_nodes: 100_000, max_total_scalar_bytes: 8_000_000 },
+            budget: serde_saphyr::budget! {
+                max_nodes: 100_000,
+                max_merge_keys: 1_000,
+                max_total_scalar_bytes: 8_000_000,
+            },
             strict_booleans: true,
             with_snippet: false,
         };

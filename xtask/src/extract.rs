@@ -261,8 +261,7 @@ impl<'a> Reader<'a> {
         let root = self.document.root();
         let schemes = root.get("components").and_then(|it| it.get("securitySchemes"));
         let Some(node) = schemes.and_then(|schemes| schemes.get(name)) else {
-            let reason = format!("the security scheme `{}` is not defined", text::cut(name));
-            return Err(self.defect(user, reason));
+            return Err(self.defect(user, format!("the security scheme `{name}` is not defined")));
         };
         let node = self.object(node)?;
         let kind = self.text(&node, "type")?;

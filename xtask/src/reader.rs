@@ -68,7 +68,6 @@ impl<'a> Reader<'a> {
             text.strip_prefix('#').map(|pointer| percent_decode_str(pointer).decode_utf8());
         let root = self.document.root().value;
         let Some(value) = pointer.and_then(|pointer| root.pointer(&pointer.ok()?)) else {
-            let reference = text::cut(&reference.to_string());
             let reason = format!("the reference {reference} leads nowhere in this file");
             return Err(self.defect(node, reason));
         };

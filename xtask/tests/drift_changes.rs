@@ -113,8 +113,13 @@ const CHANGES: &[Change] = &[
         &["breaking: R: query parameter `source`, `content`: was absent, is `{\"text/plain\":{}}`"]),
 
     // Headers.
-    ("a header made required", |s| parameter(s, POST, "X-Unsent")["required"] = json!(true),
-        &["breaking: T: header parameter `X-Unsent`: was optional, is required"]),
+    ("a header made required, and of another type", |s| {
+        parameter(s, POST, "X-Unsent")["required"] = json!(true);
+        parameter(s, POST, "X-Unsent")["schema"] = json!({ "type": "integer" });
+    }, &[
+        "breaking: T: header parameter `X-Unsent`: was optional, is required",
+        "breaking: T: header parameter `X-Unsent`: was string `a`|`b`, is integer",
+    ]),
     ("another type of a header that is not sent", |s| parameter(s, POST, "X-Unsent")["schema"] = json!({ "type": "integer" }),
         &["compatible: T: header parameter `X-Unsent`: was string `a`|`b`, is integer"]),
     ("another type of a header that is sent", |s| set(s, "/components/parameters/Product", "schema", json!({ "type": "integer" })),
@@ -173,6 +178,8 @@ const CHANGES: &[Change] = &[
         &["compatible: R: 200 body, `MediaContainer.Device.Connection[].port`, `minimum`: was `1`, is `1024`"]),
     ("null as well", |s| set(s, &format!("{CONNECTION}/local"), "type", json!(["boolean", "null"])),
         &["breaking: R: 200 body, `MediaContainer.Device.Connection[].local`: was boolean, is boolean or null"]),
+    ("a new format where it is read", |s| set(s, TOKEN_PART, "token", json!({ "type": "string", "format": "byte" })),
+        &["breaking: T: 200 body, `MediaContainer.token`, `format`: was absent, is `byte`"]),
     ("another format", |s| set(s, &format!("{CONNECTION}/uri"), "format", json!("hostname")),
         &["breaking: R: 200 body, `MediaContainer.Device.Connection[].uri`, `format`: was `uri`, is `hostname`"]),
     ("never null", |s| set(s, DEVICE, "name", json!({ "type": "string" })),
@@ -203,6 +210,8 @@ const CHANGES: &[Change] = &[
         &["breaking: T: 200 body, `MediaContainer.token`, `not`: was absent, is `0`"]),
     ("flags as text", |s| set(s, CONNECTION, "local", json!({ "enum": ["1", "0"] })),
         &["breaking: R: 200 body, `MediaContainer.Device.Connection[].local`: was boolean, is string `0`|`1` (the client already reads it)"]),
+    ("flags as any text", |s| set(s, CONNECTION, "local", json!({ "type": "string" })),
+        &["breaking: R: 200 body, `MediaContainer.Device.Connection[].local`: was boolean, is string"]),
     ("flags as other text", |s| set(s, CONNECTION, "local", json!({ "enum": ["yes", "no"] })),
         &["breaking: R: 200 body, `MediaContainer.Device.Connection[].local`: was boolean, is string `no`|`yes`"]),
 

@@ -121,7 +121,9 @@ const REWRITINGS: &[Rewriting] = &[
         let content = format!("{POST}/responses/200/content");
         rename(s, &content, "application/json", "Application/JSON; charset=UTF-8");
     }),
-    ("a path behind a reference", |s| {
+    ("a path behind a reference, with its parameters", |s| {
+        let listed = take(s, POST, "parameters");
+        set(s, TOKEN, "parameters", listed);
         let item = take(s, "/paths", "/security/token");
         set(s, "/components", "pathItems", json!({ "Token": item }));
         set(s, "/paths", "/security/token", json!({ "$ref": "#/components/pathItems/Token" }));
