@@ -23,8 +23,9 @@ mod plot;
 mod report;
 mod server;
 
+use std::process::Command;
 use std::time::Instant;
-use std::{env, fs, process};
+use std::{env, fs, process, thread};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
@@ -110,9 +111,22 @@ fn save(name: &str, section: &Section) -> Result<()> {
     let missing = || format!("docs/performance.md has no {}", marks[0]);
     let (before, rest) = page.split_once(&marks[0]).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&marks[1]).ok_or_else(missing)?;
-    fs::write(PAGE, format!("{before}{}{}{}{after}", marks[0], section.table, marks[1]))?;
+    let Section { table, .. } = section;
+    let where_and_when = where_and_when()?;
+    fs::write(PAGE, format!("{before}{}{table}\n{where_and_when}\n{}{after}", marks[0], marks[1]))?;
     if let Some(plot) = &section.plot {
         fs::write(PLOT, plot)?;
     }
     Ok(())
+}
+
+fn where_and_when() -> Result<String> {
+    let print = |program: &str, argument: &str| -> Result<String> {
+        let output = Command::new(program).arg(argument).output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let (date, system, rust) =
+        (print("date", "+%F")?, print("uname", "-srm")?, print("rustc", "-V")?);
+    let cores = thread::available_parallelism()?;
+    Ok(format!("Measured on {date}: {system}, {cores} cores, {rust}."))
 }
