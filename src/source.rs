@@ -219,8 +219,8 @@ impl Device {
             })?;
         let listed = device.connection.map(|listed| listed.0).unwrap_or_default();
         let count = listed.len();
-        let mut connections = Vec::with_capacity(count);
-        connections.extend(listed.into_iter().filter_map(Connection::from_wire));
+        let mut connections: Vec<_> =
+            listed.into_iter().filter_map(Connection::from_wire).collect();
         if connections.len() < count {
             let unusable = count.saturating_sub(connections.len());
             tracing::warn!(unusable, "connections of a device ignored");

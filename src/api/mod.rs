@@ -7,7 +7,7 @@ use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use reqwest::{Method, Request, Response, StatusCode, Url};
+use reqwest::{Method, Request, Response, ResponseBuilderExt as _, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
@@ -55,6 +55,8 @@ pub(crate) struct Inner {
 pub(crate) fn base_headers() -> HeaderMap {
     HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
+        // Of a POST only: proxies answer 411 to one without it.
+        (CONTENT_LENGTH, HeaderValue::from_static("0")),
         (USER_AGENT, HeaderValue::from_static(concat!("plex-auth/", env!("CARGO_PKG_VERSION")))),
     ])
 }
@@ -73,9 +75,8 @@ impl ClientHooks<Inner> for generated::Client {
     /// not know.
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Outcome<E> {
         *request.headers_mut() = self.inner.headers.clone();
-        if request.method() == Method::POST {
-            // Proxies answer 411 to a POST without it.
-            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        if request.method() != Method::POST {
+            request.headers_mut().remove(CONTENT_LENGTH);
         }
         Ok(())
     }
@@ -151,11 +152,12 @@ async fn read(mut response: Response, max_bytes: usize) -> reqwest::Result<Respo
         }
     }
     // Without the headers, which progenitor would copy and nobody reads.
-    let mut read = http::Response::new(body);
+    // With its URL, or reqwest would parse a placeholder.
+    let mut read = http::Response::builder().url(response.url().clone());
     if let Some(refused) = refused {
-        read.extensions_mut().insert(refused);
+        read = read.extension(refused);
     }
-    Ok(read.into())
+    Ok(read.body(body).unwrap_or_default().into())
 }
 
 /// Reads as much of an error's body as can matter. It may be endless, or never come: what has

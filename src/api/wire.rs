@@ -8,6 +8,7 @@
 //! JSON from XML, where every attribute is a string and a list of one looks like no list.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use reqwest::Url;
 use serde::de::value::MapAccessDeserializer;
@@ -109,74 +110,73 @@ impl From<&str> for Lenient<String> {
     }
 }
 
-impl<'de, T: TryFrom<Scalar>> Deserialize<'de> for Lenient<T> {
+impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(|scalar| Self(scalar.try_into().ok()))
+        deserializer.deserialize_any(AnyValue(PhantomData)).map(Self)
     }
 }
 
 /// The JSON that a [`Lenient`] is read from.
 #[derive(Debug)]
-pub enum Scalar {
+pub enum Scalar<'a> {
     /// `true` or `false`.
     Flag(bool),
     /// An integer.
     Number(i64),
     /// A string.
-    Text(String),
-    /// Anything else, not kept.
-    Other,
+    Text(&'a str),
 }
 
-struct AnyValue;
+struct AnyValue<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Scalar;
+impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
+    type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON")
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Flag(flag))
+    fn visit_bool<E>(self, flag: bool) -> Result<Option<T>, E> {
+        Ok(Scalar::Flag(flag).try_into().ok())
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number))
+    fn visit_i64<E>(self, number: i64) -> Result<Option<T>, E> {
+        Ok(Scalar::Number(number).try_into().ok())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
-        Ok(i64::try_from(number).map_or(Scalar::Other, Scalar::Number))
+    fn visit_u64<E>(self, number: u64) -> Result<Option<T>, E> {
+        let number = i64::try_from(number).ok();
+        Ok(number.and_then(|number| Scalar::Number(number).try_into().ok()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
+        Ok(None)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<Option<T>, E> {
+        Ok(Scalar::Text(text).try_into().ok())
     }
 
-    fn visit_unit<E>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| Scalar::Other)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Option<T>, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| None)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Scalar, A::Error> {
-        IgnoredAny.visit_map(object).map(|_| Scalar::Other)
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Option<T>, A::Error> {
+        IgnoredAny.visit_map(object).map(|_| None)
     }
 }
 
 /// How each type is read from a scalar, where it can be.
 macro_rules! from_scalar {
     ($($type:ty: $($pattern:pat $(if $guard:expr)? => $value:expr),*;)*) => {
-        $(impl TryFrom<Scalar> for $type {
+        $(impl TryFrom<Scalar<'_>> for $type {
             type Error = ();
 
-            fn try_from(scalar: Scalar) -> Result<Self, ()> {
+            fn try_from(scalar: Scalar<'_>) -> Result<Self, ()> {
                 match scalar {
                     $($pattern $(if $guard)? => $value,)*
                     _ => Err(()),
@@ -187,15 +187,15 @@ macro_rules! from_scalar {
 }
 
 from_scalar! {
-    String: Scalar::Text(text) if !text.is_empty() => Ok(text);
+    String: Scalar::Text(text) if !text.is_empty() => Ok(text.to_owned());
     Url: Scalar::Text(text) => text.parse().map_err(drop);
     i64: Scalar::Number(number) => Ok(number), Scalar::Text(text) => text.parse().map_err(drop);
     u16: Scalar::Number(number) => number.try_into().map_err(drop),
         Scalar::Text(text) => text.parse().map_err(drop);
     bool: Scalar::Flag(flag) => Ok(flag),
         Scalar::Number(number @ (0 | 1)) => Ok(number == 1),
-        Scalar::Text(text) if text == "1" || text == "true" => Ok(true),
-        Scalar::Text(text) if text == "0" || text == "false" => Ok(false);
+        Scalar::Text("1" | "true") => Ok(true),
+        Scalar::Text("0" | "false") => Ok(false);
 }
 
 #[cfg(feature = "schemars")]
@@ -289,7 +289,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOrObject<T> {
 mod tests {
     use super::*;
 
-    fn read<T: TryFrom<Scalar>>(json: &str) -> Option<T> {
+    fn read<T: for<'a> TryFrom<Scalar<'a>>>(json: &str) -> Option<T> {
         serde_json::from_str::<Lenient<T>>(json).unwrap().0
     }
 

@@ -95,16 +95,35 @@ impl<'a> Call<'a> {
         F: Future<Output = Result<ResponseValue<T>, Raw>>,
     {
         check_runtime()?;
+        // reqwest's own timeout covers the first attempt.
+        match self.attempt(self.started, &attempt).await {
+            Err(error) if error.is_retryable() => Box::pin(self.retry(error, attempt)).await,
+            result => result,
+        }
+    }
+
+    async fn retry<T, F>(
+        &self,
+        error: Error,
+        attempt: impl Fn() -> F,
+    ) -> Result<(Timestamp, T), Error>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+    {
         let max_retries = usize::try_from(self.client.0.settings.max_retries).unwrap_or(usize::MAX);
         let mut connects: u32 = 0;
-        let once = || async {
-            // reqwest's own timeout covers the first attempt.
-            if self.attempts.load(Ordering::Relaxed) == 0 {
-                self.attempt(self.started, &attempt).await
-            } else {
-                Box::pin(timeout_at(self.deadline, self.attempt(Timestamp::now(), &attempt)))
-                    .await
-                    .unwrap_or_else(|_| Err(self.timed_out()))
+        let mut first = Some(error);
+        let once = || {
+            let first = first.take();
+            async {
+                let Some(error) = first else {
+                    let attempt = self.attempt(Timestamp::now(), &attempt);
+                    return timeout_at(self.deadline, attempt)
+                        .await
+                        .unwrap_or_else(|_| Err(self.timed_out()));
+                };
+                Err(error)
             }
         };
         once.retry(backoff().with_max_times(max_retries))
