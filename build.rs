@@ -59,7 +59,6 @@ fn fail(reason: &str) {
 }
 
 /// Rust source, not formatted.
-#[derive(Debug)]
 pub struct Generated {
     pub client: String,
     pub mocks: Option<String>,
@@ -80,9 +79,8 @@ pub fn generate(fragment: &str, schemars: bool, httpmock: bool) -> Result<Genera
     for schema in DEFAULT {
         settings.with_patch(schema, TypePatch::default().with_derive("Default"));
     }
-    let client = Generator::new(&settings)
-        .generate_tokens(&reduce(&fragment, false)?)
-        .map_err(|error| error.to_string())?;
+    let client = Generator::new(&settings).generate_tokens(&reduce(&fragment, false)?);
+    let client = client.map_err(|error| error.to_string())?;
     let mocks = httpmock.then(|| {
         let fragment = reduce(&fragment, true)?;
         let mocks = Generator::new(&settings).httpmock(&fragment, "crate::api::generated");
@@ -98,9 +96,8 @@ pub fn generate(fragment: &str, schemars: bool, httpmock: bool) -> Result<Genera
 fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
     let mut reduced = fragment.clone();
     let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
-    for operation in
-        paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
-    {
+    let items = paths.values_mut().filter_map(Value::as_object_mut);
+    for operation in items.flat_map(|item| item.values_mut()) {
         if let Some(parameters) = operation["parameters"].as_array_mut() {
             parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
         }
@@ -117,8 +114,8 @@ fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
             *response = json!({ "description": "", "content": content });
         }
     }
-    for schema in reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?.values_mut()
-    {
+    let schemas = reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?;
+    for schema in schemas.values_mut() {
         schema.as_object_mut().and_then(|schema| schema.remove("additionalProperties"));
     }
     serde_json::from_value(reduced).map_err(|error| error.to_string())
