@@ -47,9 +47,8 @@ fn build() -> Result<(), Box<dyn Error>> {
     let generated = generate(&fs::read_to_string(FRAGMENT)?, on("SCHEMARS"), on("HTTPMOCK"))?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
     fs::write(out.join("client.rs"), generated.client)?;
-    if let Some(mocks) = generated.mocks {
-        fs::write(out.join("mocks.rs"), mocks)?;
-    }
+    let mocks = generated.mocks.map(|mocks| fs::write(out.join("mocks.rs"), mocks));
+    mocks.transpose()?;
     Ok(())
 }
 
@@ -59,6 +58,7 @@ fn fail(reason: &str) {
 }
 
 /// Rust source, not formatted.
+#[derive(Debug)]
 pub struct Generated {
     pub client: String,
     pub mocks: Option<String>,
