@@ -190,9 +190,14 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// A body that the generated code could not read: JSON behind a byte order mark, or a PMS's XML.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = without_mark(body);
     serde_json::from_slice(body).or_else(|error| {
         let text = std::str::from_utf8(body).ok().filter(|_| error.is_syntax());
         text.and_then(xml::to_json).map_or(Err(error), serde_json::from_value)
     })
+}
+
+/// A body without the byte order mark that it may begin with.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }

@@ -22,7 +22,7 @@ const UNAUTHORIZED: &str = "the server does not accept the token: it has expired
                             JWT of plex.tv, which a server does not take";
 const FORBIDDEN: &str = "the token may not do this (a source is for an admin's token only, or a \
                          transient token made from one), or a proxy in front of the server refused";
-const MAYBE_HTTPS: &str = "the port may need `https`";
+pub(super) const MAYBE_HTTPS: &str = "the port may need `https`";
 
 impl Call<'_> {
     /// The value in a response that the generated code could not read, or what is wrong. The
@@ -30,7 +30,7 @@ impl Call<'_> {
     pub(crate) async fn recover<T: DeserializeOwned>(&self, raw: Raw) -> Result<T, Error> {
         Err(match raw {
             Raw::InvalidResponsePayload(body, _) => {
-                let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
+                let body = api::without_mark(&body);
                 return api::decode(body).map_err(|error| self.undecodable(body, &error));
             }
             Raw::CommunicationError(error) | Raw::InvalidUpgrade(error) => self.transport(error),

@@ -102,6 +102,8 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The attempts after a first one that failed. Its error goes through the loop too, which
+    /// decides on the first wait by it.
     async fn retry<T, F>(
         &self,
         error: Error,

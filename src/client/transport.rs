@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 #[cfg(feature = "rustls")]
 use crate::client::certificate;
+use crate::client::classify::MAYBE_HTTPS;
 use crate::client::request::Call;
 use crate::dns;
 use crate::error::{Details, Error, ErrorKind};
-
-const MAYBE_HTTPS: &str = "; the port may need `https`";
 
 impl Call<'_> {
     pub(super) fn transport(&self, error: reqwest::Error) -> Error {
@@ -32,7 +31,7 @@ impl Call<'_> {
             return self.tls(&error);
         }
         if !error.is_connect() {
-            let hint = if is_https { "" } else { MAYBE_HTTPS };
+            let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
             if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
                 let summary = format!("the response is not HTTP, or its head is too large{hint}");
                 return self.with_source(ErrorKind::Protocol, summary, error);
@@ -81,15 +80,11 @@ impl Call<'_> {
             let details = self.details(ErrorKind::Tls, summary);
             return Details { suggested_address, ..details }.into();
         }
-        let summary = match io_error(error).is_some_and(is_hang_up) {
-            true => {
-                "the server closed the connection during the TLS handshake: the port may need \
-                     `http`"
-            }
-            false => {
-                "no secure connection: the certificate must be valid for this host, and the \
-                      port must speak TLS"
-            }
+        let summary = if io_error(error).is_some_and(is_hang_up) {
+            "the server closed the connection during the TLS handshake: the port may need `http`"
+        } else {
+            "no secure connection: the certificate must be valid for this host, and the port must \
+             speak TLS"
         };
         self.details(ErrorKind::Tls, summary).into()
     }
