@@ -4,7 +4,7 @@
 use quick_xml::Reader;
 use quick_xml::XmlVersion::Implicit1_0;
 use quick_xml::events::{BytesStart, Event};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::wire::MAX_ELEMENTS;
 
@@ -20,46 +20,42 @@ const MAX_NODES: usize = 20_000;
 pub(super) fn to_json(text: &str) -> Option<Value> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
-    let mut open: Vec<(String, Map<String, Value>)> = Vec::new();
-    // How many of the open elements are skipped.
-    let mut skipped: usize = 0;
-    let mut nodes: usize = 0;
-    let mut document = Map::new();
+    let mut nodes = MAX_NODES;
+    let document = element(&mut reader, Map::new(), MAX_DEPTH, &mut nodes)?;
+    let (name, root) = document.into_iter().next()?;
+    Some(json!({ name: root.get(0)? }))
+}
+
+/// An element's members: its attributes, and its children up to its end.
+fn element(
+    reader: &mut Reader<&[u8]>,
+    mut members: Map<String, Value>,
+    depth: usize,
+    nodes: &mut usize,
+) -> Option<Map<String, Value>> {
     loop {
         match reader.read_event().ok()? {
             Event::Start(tag) => {
                 let name = tag.name().as_ref().to_owned();
-                let parent = open.last().map_or(&document, |(_, parent)| parent);
-                let is_full = match parent.get(&name) {
-                    Some(Value::Array(list)) => list.len() >= MAX_ELEMENTS,
-                    Some(_) => true,
-                    None => open.is_empty() && !document.is_empty(),
+                let siblings = match nodes {
+                    0 => None,
+                    _ => members.entry(name).or_insert_with(|| json!([])).as_array_mut(),
                 };
-                if open.len().saturating_add(skipped) >= MAX_DEPTH {
-                    return None;
-                } else if skipped > 0 || is_full || nodes > MAX_NODES {
-                    skipped = skipped.saturating_add(1);
-                } else {
-                    let members = attributes(&tag)?;
-                    nodes = nodes.saturating_add(members.len()).saturating_add(1);
-                    open.push((name, members));
-                }
-            }
-            Event::End(_) if skipped > 0 => skipped = skipped.saturating_sub(1),
-            Event::End(_) => {
-                let (name, members) = open.pop()?;
-                match open.last_mut() {
-                    None => drop(document.insert(name, members.into())),
-                    Some((_, parent)) => {
-                        let list = parent.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-                        list.as_array_mut()?.push(members.into());
+                match siblings.filter(|list| list.len() < MAX_ELEMENTS) {
+                    Some(siblings) => {
+                        let child = attributes(&tag)?;
+                        *nodes = nodes.saturating_sub(child.len()).saturating_sub(1);
+                        let child = element(reader, child, depth.checked_sub(1)?, nodes)?;
+                        siblings.push(child.into());
+                    }
+                    None => {
+                        reader.read_to_end(tag.name()).ok()?;
                     }
                 }
             }
+            Event::End(_) => return Some(members),
+            Event::Eof => return (depth == MAX_DEPTH).then_some(members),
             Event::DocType(_) => return None,
-            Event::Eof => {
-                return (open.is_empty() && !document.is_empty()).then(|| document.into());
-            }
             _ => {}
         }
     }
