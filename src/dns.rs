@@ -63,12 +63,6 @@ pub(crate) fn plex_direct_name(ip: IpAddr, hash: &str) -> String {
     format!("{label}.{hash}.plex.direct")
 }
 
-/// Whether a resolver with rebinding protection may refuse this name.
-pub(crate) fn is_plex_direct(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    name.ends_with(".plex.direct")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

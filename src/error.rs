@@ -92,17 +92,32 @@ pub enum ErrorKind {
     Unreachable,
 }
 
+impl ErrorKind {
+    /// The kind of a response with another status than 200.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            300..=399 => Self::Redirect,
+            400 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            429 => Self::TooManyRequests,
+            503 => Self::Unavailable,
+            _ => Self::Status,
+        }
+    }
+}
+
 /// Everything an [`Error`] knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Details {
     pub(crate) kind: ErrorKind,
     /// What happened and what to do.
-    pub(crate) summary: Cow<'static, str>,
+    pub(crate) summary: String,
     /// What was attempted, for the text.
-    pub(crate) operation: Cow<'static, str>,
+    pub(crate) operation: String,
     pub(crate) origin: Option<String>,
     pub(crate) attempts: u32,
-    pub(crate) elapsed: Duration,
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) server_code: Option<i64>,
@@ -113,14 +128,13 @@ pub(crate) struct Details {
 }
 
 impl Details {
-    pub(crate) fn new(kind: ErrorKind, summary: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, summary: impl Into<String>) -> Self {
         Self {
             kind,
             summary: summary.into(),
-            operation: Cow::Borrowed(""),
+            operation: String::new(),
             origin: None,
             attempts: 0,
-            elapsed: Duration::ZERO,
             status: None,
             retry_after: None,
             server_code: None,
@@ -147,7 +161,7 @@ impl Details {
             write!(f, "; it asks to wait {} s", wait.as_secs())?;
         }
         if self.attempts > 1 {
-            write!(f, " ({} attempts in {:.1?})", self.attempts, self.elapsed)?;
+            write!(f, " ({} attempts)", self.attempts)?;
         }
         Ok(())
     }
@@ -171,7 +185,7 @@ impl From<Details> for Error {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, summary: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, summary: impl Into<String>) -> Self {
         Details::new(kind, summary).into()
     }
 
@@ -184,17 +198,9 @@ impl Error {
     /// the kind.
     #[cfg(feature = "httpmock")]
     pub fn for_test(kind: ErrorKind) -> Self {
-        let status = match kind {
-            ErrorKind::BadRequest => Some(StatusCode::BAD_REQUEST),
-            ErrorKind::Unauthorized => Some(StatusCode::UNAUTHORIZED),
-            ErrorKind::Forbidden => Some(StatusCode::FORBIDDEN),
-            ErrorKind::NotFound => Some(StatusCode::NOT_FOUND),
-            ErrorKind::TooManyRequests => Some(StatusCode::TOO_MANY_REQUESTS),
-            ErrorKind::Unavailable => Some(StatusCode::SERVICE_UNAVAILABLE),
-            ErrorKind::Redirect => Some(StatusCode::FOUND),
-            ErrorKind::Status => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            _ => None,
-        };
+        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
+        let statuses = statuses.into_iter().filter_map(|status| StatusCode::from_u16(status).ok());
+        let status = statuses.into_iter().find(|status| ErrorKind::of_status(*status) == kind);
         Details { status, ..Details::new(kind, "an error made for a test") }.into()
     }
 
@@ -284,7 +290,7 @@ impl fmt::Display for Error {
             _ => {}
         }
         match &details.origin {
-            Some(origin) => write!(f, "{} at {}: ", details.operation, Cut(origin))?,
+            Some(origin) => write!(f, "{} at {}: ", details.operation, shorten(origin, 100))?,
             None if !details.operation.is_empty() => write!(f, "{}: ", details.operation)?,
             None => {}
         }
@@ -337,17 +343,8 @@ impl fmt::Display for CandidateError {
             ErrorKind::InvalidAddress => "skipped: ",
             _ => "",
         };
-        write!(f, "{}{relay}: {skipped}", Cut(&self.origin))?;
+        write!(f, "{}{relay}: {skipped}", shorten(&self.origin, 100))?;
         self.error.0.fmt_reason(f)
-    }
-}
-
-/// An origin in a text: at most 100 characters.
-struct Cut<'a>(&'a str);
-
-impl fmt::Display for Cut<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shorten(self.0, 100))
     }
 }
 

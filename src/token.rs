@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderValue;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -43,11 +44,12 @@ impl Token {
         &self.0
     }
 
-    pub(crate) fn header_value(&self) -> Result<HeaderValue, Error> {
-        let mut value = HeaderValue::from_str(&self.0)
-            .map_err(|_| Error::new(ErrorKind::InvalidToken, "a header can't carry it"))?;
+    /// For a header, which can carry any visible ASCII.
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        let value = HeaderValue::from_str(&self.0);
+        let mut value = value.unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
-        Ok(value)
+        value
     }
 
     /// A token from a server's response. The error says what is wrong with it.
@@ -64,26 +66,24 @@ impl Token {
     /// A token from a person or a configuration, with the mistakes that they make.
     fn from_caller(text: Zeroizing<String>) -> Result<Self, Error> {
         const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '‘', '’'];
-        let starts = |prefix: &str| {
-            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        let problem = if text.trim() != text.as_str() {
-            "it begins or ends with white space: remove it"
-        } else if text.to_ascii_lowercase().contains("x-plex-token") {
-            "it contains `X-Plex-Token`: remove that and everything before the token itself"
-        } else if starts("bearer ") || starts("token ") || starts("basic ") {
-            "it begins with an authorization scheme: remove `Bearer ` or the like"
-        } else if starts("authorization:") || starts("token=") || starts("token:") {
-            "it begins with a name: remove everything before the token itself"
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
+        let checked = if text.trim() != text.as_str() {
+            Err("it begins or ends with white space: remove it")
+        } else if lower.contains("x-plex-token") {
+            Err("it contains `X-Plex-Token`: remove that and everything before the token itself")
+        } else if starts(&["bearer ", "token ", "basic "]) {
+            Err("it begins with an authorization scheme: remove `Bearer ` or the like")
+        } else if starts(&["authorization:", "token=", "token:"]) {
+            Err("it begins with a name: remove everything before the token itself")
         } else if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
-            "it is in quotes: remove them"
+            Err("it is in quotes: remove them")
         } else if text.starts_with('<') && text.ends_with('>') {
-            "it is in angle brackets: remove them, and put the token there"
+            Err("it is in angle brackets: remove them, and put the token there")
         } else {
-            return Self::from_server(text)
-                .map_err(|problem| Error::new(ErrorKind::InvalidToken, problem));
+            Self::from_server(text)
         };
-        Err(Error::new(ErrorKind::InvalidToken, problem))
+        checked.map_err(|problem| Error::new(ErrorKind::InvalidToken, problem))
     }
 }
 
@@ -116,32 +116,24 @@ impl From<&Token> for Token {
 }
 
 impl From<TransientToken> for Token {
-    fn from(token: TransientToken) -> Self {
-        token.token
+    fn from(transient: TransientToken) -> Self {
+        transient.token
     }
 }
 
 impl From<&TransientToken> for Token {
-    fn from(token: &TransientToken) -> Self {
-        token.token.clone()
+    fn from(transient: &TransientToken) -> Self {
+        transient.token.clone()
     }
 }
 
 /// From a string. The error does not repeat it.
 impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Text(String),
-            // serde's own error would repeat a number.
-            Other(serde::de::IgnoredAny),
-        }
-        let token = match Value::deserialize(deserializer)? {
-            Value::Text(text) => Self::try_from(text),
-            Value::Other(_) => Err(Error::new(ErrorKind::InvalidToken, "it is not a string")),
-        };
-        token.map_err(serde::de::Error::custom)
+        // serde's own error would repeat a number.
+        let text = String::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("a token is written as a string"))?;
+        Self::try_from(text).map_err(D::Error::custom)
     }
 }
 

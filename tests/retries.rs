@@ -60,7 +60,7 @@ async fn a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_defaul
     let server = recovering(6, 503, &[]);
     let error = clock.run(default_client(&server).transient_token()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), server.count()), (ErrorKind::Unavailable, 6, 6));
-    assert!(error.to_string().contains("(6 attempts in "), "{error}");
+    assert!(error.to_string().contains("(6 attempts)"), "{error}");
 }
 
 #[tokio::test]

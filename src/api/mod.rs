@@ -4,14 +4,10 @@
 use std::time::Duration;
 
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
-use reqwest::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, ResponseBuilderExt as _, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
-
-use crate::error::escape;
 
 #[cfg(feature = "httpmock")]
 pub mod mock;
@@ -46,19 +42,9 @@ pub(crate) const CLIENT_IDENTIFIER: HeaderName =
 /// What the hooks need to know. `Debug` shows no token: the header's value is marked as sensitive.
 #[derive(Clone, Debug)]
 pub(crate) struct Inner {
-    /// Of every request, the token among them.
+    /// Of every request of the generated client: the token and the client headers.
     pub(crate) headers: HeaderMap,
     pub(crate) max_response_bytes: usize,
-}
-
-/// The headers that every request has. A PMS returns XML unless `Accept` asks for JSON.
-pub(crate) fn base_headers() -> HeaderMap {
-    HeaderMap::from_iter([
-        (ACCEPT, HeaderValue::from_static("application/json")),
-        // Of a POST only: proxies answer 411 to one without it.
-        (CONTENT_LENGTH, HeaderValue::from_static("0")),
-        (USER_AGENT, HeaderValue::from_static(concat!("plex-auth/", env!("CARGO_PKG_VERSION")))),
-    ])
 }
 
 /// Why a hook refused a response of status 200. Progenitor lets a hook return no more than a string.
@@ -66,7 +52,8 @@ pub(crate) fn base_headers() -> HeaderMap {
 struct Refused(&'static str);
 
 pub(crate) const TOO_LARGE: &str = "too large";
-const ENCODED: &str = "encoded";
+const ENCODED: &str = "the response is compressed, which was not asked for: a proxy in front of the \
+                       server may do it";
 
 type Outcome<E> = Result<(), progenitor_client::Error<E>>;
 
@@ -75,21 +62,19 @@ impl ClientHooks<Inner> for generated::Client {
     /// not know.
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Outcome<E> {
         *request.headers_mut() = self.inner.headers.clone();
-        if request.method() != Method::POST {
-            request.headers_mut().remove(CONTENT_LENGTH);
+        if request.method() == Method::POST {
+            // Proxies answer 411 to one without it.
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(())
     }
 
-    async fn exec(&self, request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
-        let logged = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), escape(request.url().path(), 100), Instant::now()));
+    async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<Response> {
+        let started = Instant::now();
         let result = self.client.execute(request).await;
-        if let Some((method, path, started)) = logged {
-            let status = result.as_ref().ok().map(|response| response.status().as_u16());
-            let elapsed = started.elapsed();
-            tracing::debug!(%method, path, status, ?elapsed, "request sent");
-        }
+        let status = result.as_ref().ok().map(|response| response.status().as_u16());
+        let (operation, elapsed) = (info.operation_id, started.elapsed());
+        tracing::debug!(operation, status, ?elapsed, "request sent");
         read(result?, self.inner.max_response_bytes).await
     }
 
@@ -107,75 +92,64 @@ impl generated::Client {
     pub(crate) async fn get_identity(
         &self,
         base: &Url,
-    ) -> Result<wire::IdentityBody, progenitor_client::Error> {
+    ) -> Result<ResponseValue<wire::IdentityBody>, progenitor_client::Error> {
         const INFO: OperationInfo = OperationInfo { operation_id: "getIdentity" };
         let mut url = base.clone();
         url.set_path(&format!("{}/identity", base.path().trim_end_matches('/')));
-        let mut request = Request::new(Method::GET, url);
-        let sent = [ACCEPT, USER_AGENT].map(|name| (self.inner.headers.get(&name).cloned(), name));
-        let sent = sent.into_iter().filter_map(|(value, name)| Some((name, value?)));
-        request.headers_mut().extend(sent);
-        let result = self.exec(request, &INFO).await;
+        let result = self.exec(Request::new(Method::GET, url), &INFO).await;
         self.post(&result, &INFO).await?;
         match result? {
             response if response.status() == StatusCode::OK => {
-                ResponseValue::from_response(response).await.map(ResponseValue::into_inner)
+                ResponseValue::from_response(response).await
             }
             response => Err(progenitor_client::Error::UnexpectedResponse(response)),
         }
     }
 }
 
-/// Copies a body into one buffer as it arrives. A response keeps the read buffer of every piece
-/// alive, however small the pieces are.
+/// Replaces a response by one with its body in one buffer. The original keeps the read buffer of
+/// every piece alive, however small the pieces are.
 async fn read(mut response: Response, max_bytes: usize) -> reqwest::Result<Response> {
-    let mut body = Vec::new();
-    let mut refused = is_encoded(response.headers()).then_some(Refused(ENCODED));
-    if response.status() != StatusCode::OK {
-        if refused.is_none() {
-            Box::pin(read_error(&mut response, &mut body)).await;
-        }
-        let (mut parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
-        parts.extensions = http::Extensions::new();
-        return Ok(http::Response::from_parts(parts, body).into());
-    }
-    if response.content_length() > Some(max_bytes as u64) {
-        refused = Some(Refused(TOO_LARGE));
-    }
-    while refused.is_none()
-        && let Some(chunk) = response.chunk().await?
-    {
-        if chunk.len() > max_bytes.saturating_sub(body.len()) {
-            refused = Some(Refused(TOO_LARGE));
-        } else {
-            body.extend_from_slice(&chunk);
-        }
-    }
-    // Without the headers, which progenitor would copy and nobody reads.
+    const MAX_ERROR_BYTES: usize = 64 * 1024;
+    const MAX_ERROR_TIME: Duration = Duration::from_secs(2);
+
     // With its URL, or reqwest would parse a placeholder.
-    let mut read = http::Response::builder().url(response.url().clone());
-    if let Some(refused) = refused {
-        read = read.extension(refused);
+    let mut read = http::Response::builder().status(response.status()).url(response.url().clone());
+    let mut body = Vec::new();
+    let is_encoded = is_encoded(response.headers());
+    if response.status() != StatusCode::OK {
+        if !is_encoded {
+            // It may be endless, or never come: what has arrived until then is used.
+            let copying = Box::pin(copy(&mut response, &mut body, MAX_ERROR_BYTES));
+            let _ = timeout(MAX_ERROR_TIME, copying).await;
+        }
+        if let Some(headers) = read.headers_mut() {
+            *headers = std::mem::take(response.headers_mut());
+        }
+    } else if is_encoded {
+        read = read.extension(Refused(ENCODED));
+    } else if response.content_length() > Some(max_bytes as u64)
+        || !copy(&mut response, &mut body, max_bytes).await?
+    {
+        read = read.extension(Refused(TOO_LARGE));
     }
     Ok(read.body(body).unwrap_or_default().into())
 }
 
-/// Reads as much of an error's body as can matter. It may be endless, or never come: what has
-/// arrived until then is used.
-async fn read_error(response: &mut Response, body: &mut Vec<u8>) {
-    const MAX_BYTES: usize = 64 * 1024;
-    const MAX_TIME: Duration = Duration::from_secs(2);
-
-    let reading = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let left = MAX_BYTES.saturating_sub(body.len());
-            body.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
-            if body.len() >= MAX_BYTES {
-                break;
-            }
+/// Appends so much of a response's body, and returns whether that was all of it.
+async fn copy(
+    response: &mut Response,
+    body: &mut Vec<u8>,
+    max_bytes: usize,
+) -> reqwest::Result<bool> {
+    while let Some(chunk) = response.chunk().await? {
+        let left = max_bytes.saturating_sub(body.len());
+        body.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
+        if chunk.len() > left {
+            return Ok(false);
         }
-    };
-    let _ = timeout(MAX_TIME, reading).await;
+    }
+    Ok(true)
 }
 
 /// Whether the body is compressed, which this crate never asks for.

@@ -1,21 +1,24 @@
 //! Why a server's certificate was refused, and the address that it is valid for.
 
-use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use reqwest::Url;
 use rustls::CertificateError as Reason;
 
-use crate::{address, dns};
+use crate::address::{self, origin};
+use crate::dns;
 
 /// What to say about it, and the address to use instead. Nothing else of the certificate, whose
 /// names are the peer's, is shown.
-pub(super) fn problem(
-    error: &rustls::Error,
-    address: &Url,
-) -> Option<(Cow<'static, str>, Option<Url>)> {
+pub(super) fn problem(error: &rustls::Error, address: &Url) -> Option<(String, Option<Url>)> {
     let rustls::Error::InvalidCertificate(reason) = error else { return None };
     let is_local = address::is_bare(address) || address.host_str() == Some("localhost");
+    let suggested = match reason {
+        Reason::NotValidForNameContext { presented, .. } if is_local => {
+            presented.iter().find_map(|name| suggest(address, name))
+        }
+        _ => None,
+    };
     let summary = match reason {
         Reason::Expired
         | Reason::ExpiredContext { .. }
@@ -29,25 +32,18 @@ pub(super) fn problem(
             "the certificate is from an unknown issuer: use the server's plex.direct name, or add \
              the issuer with `configure_http`"
         }
-        Reason::NotValidForNameContext { presented, .. } if is_local => {
-            if let Some(instead) = presented.iter().find_map(|name| suggest(address, name)) {
-                let origin = address::origin(&instead);
-                let summary = format!("the certificate is for another name: use {origin}");
-                return Some((summary.into(), Some(instead)));
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => match &suggested {
+            Some(url) => &format!("the certificate is for another name: use {}", origin(url)),
+            None if is_local => {
+                "the certificate is for another name: use the server's plex.direct name, \
+                 `https://ADDRESS.HASH.plex.direct:PORT`"
             }
-            NO_BARE_ADDRESS
-        }
-        Reason::NotValidForName if is_local => NO_BARE_ADDRESS,
-        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => {
-            "the certificate is for another name: use the name that it was issued for"
-        }
+            None => "the certificate is for another name: use the name that it was issued for",
+        },
         _ => return None,
     };
-    Some((summary.into(), None))
+    Some((summary.to_owned(), suggested))
 }
-
-const NO_BARE_ADDRESS: &str = "the certificate is for another name: use the server's plex.direct \
-                               name, `https://ADDRESS.HASH.plex.direct:PORT`";
 
 /// The address that a certificate for `*.HASH.plex.direct`, with 32 hexadecimal digits, is valid
 /// for. rustls presents a name in quotes.

@@ -1,28 +1,26 @@
 //! From what the generated client returns to a value or an `Error`: statuses and bodies.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use progenitor_client::Error as Raw;
 use reqwest::header::LOCATION;
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
+use zeroize::Zeroizing;
 
 use crate::address;
 use crate::api;
-use crate::client::request::{Call, IDENTITY, NO_DEVICE, SOURCE, retry_after};
+use crate::client::request::{Call, NO_DEVICE, Operation, retry_after};
 use crate::error::{Details, Error, ErrorKind, escape};
 
-const UNAUTHORIZED: &str = "the server does not accept the token: it has expired, it is from before \
-                            a restart of the server, it is not a token for this server, or it is a \
-                            JWT of plex.tv, which a server does not take";
-const FORBIDDEN: &str = "the token may not do this (a source is for an admin's token only, or a \
-                         transient token made from one), or a proxy in front of the server refused";
 pub(super) const MAYBE_HTTPS: &str = "the port may need `https`";
+const MAYBE_PROXY: &str =
+    "a proxy in front of the server may have answered, with a login page for example";
+pub(super) const CUT_SHORT: &str = "the response ended before it was complete";
 
 impl Call<'_> {
     /// The value in a response that the generated code could not read, or what is wrong. The
@@ -42,11 +40,7 @@ impl Call<'_> {
                     format!("the response is larger than {limit} bytes (`max_response_bytes`)");
                 self.unusable(ErrorKind::BodyTooLarge, summary)
             }
-            Raw::Custom(_) => {
-                let summary = "the response is compressed, which was not asked for: a proxy in \
-                               front of the server may do it";
-                self.unusable(ErrorKind::Decode, summary)
-            }
+            Raw::Custom(reason) => self.unusable(ErrorKind::Decode, reason),
             // Not made by this client: the fragment it is generated from has no error responses.
             Raw::ErrorResponse(_) | Raw::InvalidRequest(_) => {
                 self.details(ErrorKind::Protocol, "the response could not be read").into()
@@ -57,117 +51,126 @@ impl Call<'_> {
     /// A body that is not what was expected. serde's own text quotes values: only the category and
     /// the position are used.
     fn undecodable(&self, body: &[u8], error: &serde_json::Error) -> Error {
-        let expected = self.operation.expected;
         let position = match error.line() {
             0 => String::new(),
             line => format!(", at line {line}, column {}", error.column()),
         };
         let is_json = matches!(body.trim_ascii_start(), [b'{' | b'[', ..]);
         let got = match error.classify() {
-            Category::Eof if is_json => {
-                let summary = "the response ended before it was complete";
-                return self.unusable(ErrorKind::BodyCutShort, summary);
-            }
-            Category::Data if std::ptr::eq(self.operation, &SOURCE) && is_empty_list(body) => {
+            Category::Eof if is_json => return self.unusable(ErrorKind::BodyCutShort, CUT_SHORT),
+            Category::Data if self.operation == Operation::Source && is_empty_list(body) => {
                 return self.unusable(ErrorKind::NoDevice, NO_DEVICE);
             }
-            _ if is_html(body) => "HTML: is there a Plex Media Server at this address?".to_owned(),
-            Category::Data => format!("another shape{position}"),
-            _ if body.trim_ascii().is_empty() => {
-                "an empty body: is there a Plex Media Server at this address?".to_owned()
-            }
-            _ => format!("a body that can't be read{position}"),
+            _ if is_html(body) => "HTML",
+            _ if body.trim_ascii().is_empty() => "an empty body",
+            Category::Data => "another shape",
+            _ => "a body that can't be read",
         };
-        self.unusable(ErrorKind::Decode, format!("expected `{expected}`, got {got}"))
+        let summary = format!(
+            "expected JSON or XML of a Plex Media Server, got {got}{position}: is there one at this \
+             address?"
+        );
+        self.unusable(ErrorKind::Decode, summary)
     }
 
-    async fn status(&self, response: Response) -> Error {
+    async fn status(&self, mut response: Response) -> Error {
         let status = response.status();
-        let retry_after = retry_after(response.headers(), SystemTime::now());
-        let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-        let location = location.and_then(|to| self.address.join(to).ok());
-        let location = location.filter(|to| to.origin().is_tuple());
+        let headers = std::mem::take(response.headers_mut());
+        let url = response.url().clone();
         let body = response.bytes().await.unwrap_or_default();
         let explanation = explanation(&body);
-        let is_from_pms = explanation.is_some();
-        let (server_code, message) = explanation.unwrap_or_default();
-        let sent_token = !std::ptr::eq(self.operation, &IDENTITY);
 
-        let (kind, summary): (_, Cow<'static, str>) = match status.as_u16() {
-            300..=399 => (ErrorKind::Redirect, self.redirect(location).into()),
-            400 if self.address.scheme() == "http" && !is_from_pms && !body.is_empty() => {
-                let summary = format!("the server does not understand the request: {MAYBE_HTTPS}");
-                (ErrorKind::BadRequest, summary.into())
+        let kind = match ErrorKind::of_status(status) {
+            // It was asked without a token.
+            ErrorKind::Unauthorized | ErrorKind::Forbidden
+                if self.operation == Operation::Identity =>
+            {
+                ErrorKind::Status
             }
-            400 => {
-                let parameters = self.operation.parameters;
-                let summary = format!("the server refuses a query parameter, maybe {parameters}");
-                (ErrorKind::BadRequest, summary.into())
-            }
-            401 if sent_token => (ErrorKind::Unauthorized, UNAUTHORIZED.into()),
-            403 if sent_token => (ErrorKind::Forbidden, FORBIDDEN.into()),
-            404 => (ErrorKind::NotFound, self.not_found().into()),
-            429 => (ErrorKind::TooManyRequests, "too many requests: wait".into()),
-            503 => (ErrorKind::Unavailable, "the server is starting or busy: wait".into()),
-            502 | 504 | 520..=524 | 530 => {
-                let summary = "a proxy in front of the server can't reach it: is the server up?";
-                (ErrorKind::Status, summary.into())
-            }
-            525 | 526 => {
-                let summary = "Cloudflare can't make a TLS connection to the server: check the \
-                               server's certificate, or Cloudflare's SSL mode";
-                (ErrorKind::Status, summary.into())
-            }
-            _ => (ErrorKind::Status, "an unexpected status: is it a Plex Media Server?".into()),
+            kind => kind,
         };
+        let is_from_pms = explanation.is_some() || body.is_empty();
+        let summary = match kind {
+            ErrorKind::Redirect => {
+                let to = headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
+                self.redirect(to.filter(|to| to.origin().is_tuple()))
+            }
+            ErrorKind::BadRequest if url.scheme() == "http" && !is_from_pms => {
+                format!("the server does not understand the request: {MAYBE_HTTPS}")
+            }
+            ErrorKind::BadRequest => {
+                let parameters = match self.operation {
+                    Operation::Source => "`source`: check its identifier",
+                    _ => "`type` or `scope`, though Plex documents no other values",
+                };
+                format!("the server refuses a query parameter, maybe {parameters}")
+            }
+            ErrorKind::NotFound => {
+                let path = self.clean(url.path(), 100);
+                let age = match self.operation {
+                    Operation::Source => ", and the server must be PMS 1.15.4 or newer",
+                    _ => "",
+                };
+                format!("nothing at {path}: the address may have the wrong path{age}")
+            }
+            _ => advice(kind, status).to_owned(),
+        };
+        let (server_code, message) = explanation.unwrap_or_default();
         let server_message = Some(self.clean(&message, 256)).filter(|text| !text.is_empty());
-        let status = Some(status);
-        let details = self.details(kind, summary);
+        let retry_after = retry_after(&headers, SystemTime::now());
+        let (status, details) = (Some(status), self.details(kind, summary));
         Details { status, retry_after, server_code, server_message, ..details }.into()
     }
 
     fn redirect(&self, to: Option<Url>) -> String {
         let Some(to) = to else {
-            return "a redirect that points nowhere; a proxy in front of the server may have \
-                    answered"
-                .to_owned();
+            return format!("a redirect that points nowhere; {MAYBE_PROXY}");
         };
-        let origin = self.clean(&address::origin(&to), 100);
         let advice = if to.origin() == self.address.origin() {
             "the address may have the wrong path, or a proxy in front of the server may have answered"
         } else if to.host() == self.address.host() && to.scheme() == "https" {
             "use that as the address"
         } else {
-            "a proxy in front of the server may have answered, with a login page for example"
+            MAYBE_PROXY
         };
+        let origin = self.clean(&address::origin(&to), 100);
         format!(
             "it points to {origin}, which is not followed, because the token would go along; {advice}"
         )
     }
 
-    fn not_found(&self) -> String {
-        let path = format!("{}{}", self.address.path().trim_end_matches('/'), self.operation.path);
-        let age = match std::ptr::eq(self.operation, &SOURCE) {
-            true => ", and the server must be PMS 1.15.4 or newer",
-            false => "",
-        };
-        format!("nothing at {}: the address may have the wrong path{age}", self.clean(&path, 100))
-    }
-
     /// A peer's text as a person may see it: the caller's token replaced, escaped, and cut.
     fn clean(&self, text: &str, most: usize) -> String {
-        let token = self.client.0.token.expose_secret().to_ascii_lowercase();
-        // Whatever the case: in a host, capitals have become lower case.
-        let lower = text.to_ascii_lowercase();
-        let mut replaced = String::new();
-        let mut rest = 0;
-        for (at, _) in lower.match_indices(&token) {
-            replaced.push_str(text.get(rest..at).unwrap_or_default());
-            replaced.push_str("[redacted]");
-            rest = at.saturating_add(token.len());
+        let token = self.client.0.token.expose_secret();
+        // As it is in a host.
+        let lower = Zeroizing::new(token.to_ascii_lowercase());
+        let text = text.replace(token, "[redacted]").replace(lower.as_str(), "[redacted]");
+        escape(&text, most)
+    }
+}
+
+/// What to do about a status, whatever was asked.
+fn advice(kind: ErrorKind, status: StatusCode) -> &'static str {
+    match (kind, status.as_u16()) {
+        (ErrorKind::Unauthorized, _) => {
+            "the server does not accept the token: it has expired, it is from before a restart of \
+             the server, it is not a token for this server, or it is a JWT of plex.tv, which a \
+             server does not take"
         }
-        replaced.push_str(text.get(rest..).unwrap_or_default());
-        escape(&replaced, most)
+        (ErrorKind::Forbidden, _) => {
+            "the token may not do this (a source is for an admin's token only, or a transient token \
+             made from one), or a proxy in front of the server refused"
+        }
+        (_, 429) => "too many requests: wait",
+        (_, 503) => "the server is starting or busy: wait",
+        (_, 502 | 504 | 520..=524 | 530) => {
+            "a proxy in front of the server can't reach it: is the server up?"
+        }
+        (_, 525 | 526) => {
+            "Cloudflare can't make a TLS connection to the server: check the server's certificate, \
+             or Cloudflare's SSL mode"
+        }
+        _ => "an unexpected status: is it a Plex Media Server?",
     }
 }
 
@@ -179,17 +182,9 @@ fn is_empty_list(body: &[u8]) -> bool {
         #[serde(rename = "MediaContainer")]
         container: BTreeMap<String, IgnoredAny>,
     }
-    const OF_THE_LIST: [&str; 7] = [
-        "allowSync",
-        "identifier",
-        "mediaTagPrefix",
-        "mediaTagVersion",
-        "offset",
-        "size",
-        "totalSize",
-    ];
-    api::decode(body)
-        .is_ok_and(|body: Body| body.container.keys().all(|key| OF_THE_LIST.contains(&&**key)))
+    const OF_A_LIST: [&str; 5] = ["allowSync", "identifier", "offset", "size", "totalSize"];
+    let body: Result<Body, _> = api::decode(body);
+    body.is_ok_and(|body| body.container.keys().all(|key| OF_A_LIST.contains(&&**key)))
 }
 
 fn is_html(body: &[u8]) -> bool {

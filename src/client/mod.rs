@@ -21,8 +21,7 @@ mod request;
 mod transport;
 
 pub use builder::ClientBuilder;
-pub(crate) use request::{IDENTITY, after, backoff, check_runtime};
-use request::{SOURCE, TRANSIENT_TOKEN};
+pub(crate) use request::{Operation, after, backoff, check_runtime};
 
 /// A client of one Plex Media Server, with one token.
 ///
@@ -78,7 +77,7 @@ impl Client {
         headers: HeaderMap,
         token: Token,
         settings: Settings,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let inner = Inner { headers, max_response_bytes: settings.max_response_bytes };
         let api = generated::Client::new_with_client("", http, inner);
         Self(Arc::new(Shared { api, address: address.clone(), token: token.clone(), settings }))
@@ -86,12 +85,12 @@ impl Client {
     }
 
     /// The same client for another address and token: same connections, headers and settings.
-    pub(crate) fn bind(&self, address: Url, token: Token) -> Result<Self, Error> {
+    pub(crate) fn bind(&self, address: Url, token: Token) -> Self {
         let mut api = self.0.api.clone();
-        api.inner.headers.insert(api::TOKEN, token.header_value()?);
+        api.inner.headers.insert(api::TOKEN, token.header_value());
         api.baseurl = address.as_str().trim_end_matches('/').to_owned();
         let settings = self.0.settings.clone();
-        Ok(Self(Arc::new(Shared { api, address, token, settings })))
+        Self(Arc::new(Shared { api, address, token, settings }))
     }
 
     /// The server's address.
@@ -109,7 +108,8 @@ impl Client {
         T: TryInto<Token>,
         T::Error: Into<Error>,
     {
-        self.bind(self.0.address.clone(), token.try_into().map_err(Into::into)?)
+        let token = token.try_into().map_err(Into::into)?;
+        Ok(self.bind(self.0.address.clone(), token))
     }
 
     /// Gets a transient token: temporary, with the access level of the client's own token.
@@ -127,12 +127,9 @@ impl Client {
     ///   request.
     #[doc(alias = "GetTransientToken")]
     pub async fn transient_token(&self) -> Result<TransientToken, Error> {
-        let call = self.call(&TRANSIENT_TOKEN);
-        let attempt = || {
-            let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
-            self.0.api.get_transient_token(scope, kind)
-        };
-        let (requested_at, body) = call.run(attempt).await?;
+        let call = self.call(Operation::TransientToken);
+        let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
+        let (requested_at, body) = call.run(|| self.0.api.get_transient_token(scope, kind)).await?;
         let token = body.media_container.token.ok_or("it is missing; an unclaimed server has none");
         let token = token.and_then(wire::WireToken::into_token).map_err(|problem| {
             let summary = format!("`MediaContainer.token` is unusable: {problem}");
@@ -159,7 +156,7 @@ impl Client {
     ///   request.
     #[doc(alias = "GetSourceConnectionInformation")]
     pub async fn source_connection_information(&self, source: &Source) -> Result<Device, Error> {
-        self.look_up(source, None).await
+        self.look_up(source, false).await
     }
 
     /// As [`source_connection_information`](Self::source_connection_information), but the server
@@ -173,13 +170,14 @@ impl Client {
         &self,
         source: &Source,
     ) -> Result<Device, Error> {
-        self.look_up(source, Some(&1)).await
+        self.look_up(source, true).await
     }
 
-    async fn look_up(&self, source: &Source, refresh: Option<&u8>) -> Result<Device, Error> {
-        let call = self.call(&SOURCE);
-        let attempt = || self.0.api.get_source_connection_information(refresh, source.as_ref());
-        let (_, body) = call.run(attempt).await?;
+    pub(crate) async fn look_up(&self, source: &Source, refresh: bool) -> Result<Device, Error> {
+        let call = self.call(Operation::Source);
+        let refresh = refresh.then_some(&1);
+        let request = || self.0.api.get_source_connection_information(refresh, source.as_ref());
+        let (_, body) = call.run(request).await?;
         let mut devices = body.media_container.device.0;
         let identifier = |device: &wire::Device| device.client_identifier.clone()?.0;
         let is_source = |device: &wire::Device| {
@@ -194,7 +192,8 @@ impl Client {
         };
         let device =
             device.ok_or_else(|| call.unusable(ErrorKind::NoDevice, request::NO_DEVICE))?;
-        Device::from_wire(device).map_err(|(kind, problem)| call.unusable(kind, problem))
+        Device::try_from(device)
+            .map_err(|problem| call.unusable(problem.kind(), problem.to_string()))
     }
 }
 

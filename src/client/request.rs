@@ -1,6 +1,5 @@
 //! One call: its attempts, the waits between them, and its deadline.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -18,33 +17,22 @@ use crate::error::{Details, Error, ErrorKind};
 use crate::token::Timestamp;
 
 /// What a call is for, for the texts of its errors.
-pub(crate) struct Operation {
-    pub(super) name: &'static str,
-    pub(super) path: &'static str,
-    pub(super) expected: &'static str,
-    pub(super) parameters: &'static str,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    TransientToken,
+    Source,
+    Identity,
 }
 
-pub(super) static TRANSIENT_TOKEN: Operation = Operation {
-    name: "getting a transient token",
-    path: "/security/token",
-    expected: "MediaContainer.token",
-    parameters: "`type` or `scope`, though Plex documents no other values",
-};
-
-pub(super) static SOURCE: Operation = Operation {
-    name: "looking up a source",
-    path: "/security/resources",
-    expected: "MediaContainer.Device",
-    parameters: "`source`: check its identifier",
-};
-
-pub(crate) static IDENTITY: Operation = Operation {
-    name: "verifying a connection",
-    path: "/identity",
-    expected: "MediaContainer.machineIdentifier",
-    parameters: "one that a proxy added",
-};
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::TransientToken => "getting a transient token",
+            Self::Source => "looking up a source",
+            Self::Identity => "verifying a connection",
+        }
+    }
+}
 
 pub(super) const NO_DEVICE: &str = "the server does not know this source: it lists no device with \
                                     its identifier";
@@ -65,19 +53,17 @@ const MAX_CONNECTS: u32 = 3;
 /// A call under way. Knows what its errors need to know.
 pub(crate) struct Call<'a> {
     pub(super) client: &'a Client,
-    pub(super) operation: &'static Operation,
+    pub(super) operation: Operation,
     pub(super) address: &'a Url,
-    started: Timestamp,
     deadline: Instant,
     attempts: AtomicU32,
 }
 
 impl Client {
-    pub(crate) fn call(&self, operation: &'static Operation) -> Call<'_> {
-        let started = Timestamp::now();
-        let deadline = after(started.monotonic, self.0.settings.timeout);
+    pub(crate) fn call(&self, operation: Operation) -> Call<'_> {
+        let deadline = after(Instant::now(), self.0.settings.timeout);
         let (address, attempts) = (self.address(), AtomicU32::new(0));
-        Call { client: self, operation, address, started, deadline, attempts }
+        Call { client: self, operation, address, deadline, attempts }
     }
 }
 
@@ -89,46 +75,46 @@ impl<'a> Call<'a> {
 
     /// Makes attempts until one succeeds, fails in a way that is not transient, or no more fit.
     /// Also returns when the request that succeeded was sent.
-    pub(super) async fn run<T, F>(&self, attempt: impl Fn() -> F) -> Result<(Timestamp, T), Error>
+    pub(super) async fn run<T, F>(&self, request: impl Fn() -> F) -> Result<(Timestamp, T), Error>
     where
         T: DeserializeOwned,
         F: Future<Output = Result<ResponseValue<T>, Raw>>,
     {
         check_runtime()?;
-        // reqwest's own timeout covers the first attempt.
-        match self.attempt(self.started, &attempt).await {
-            Err(error) if error.is_retryable() => Box::pin(self.retry(error, attempt)).await,
+        let attempt = || async {
+            let sent_at = Timestamp::now();
+            self.attempt(request()).await.map(|body| (sent_at, body))
+        };
+        // Most calls need no loop and no timer beside reqwest's own.
+        match attempt().await {
+            Err(error) if error.is_retryable() => {
+                let retries = Box::pin(self.retry(error, attempt));
+                timeout_at(self.deadline, retries).await.unwrap_or_else(|_| Err(self.timed_out()))
+            }
             result => result,
         }
     }
 
     /// The attempts after a first one that failed. Its error goes through the loop too, which
     /// decides on the first wait by it.
-    async fn retry<T, F>(
-        &self,
-        error: Error,
-        attempt: impl Fn() -> F,
-    ) -> Result<(Timestamp, T), Error>
+    async fn retry<T, F>(&self, error: Error, attempt: impl Fn() -> F) -> Result<T, Error>
     where
-        T: DeserializeOwned,
-        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+        F: Future<Output = Result<T, Error>>,
     {
         let max_retries = usize::try_from(self.client.0.settings.max_retries).unwrap_or(usize::MAX);
         let mut connects: u32 = 0;
         let mut first = Some(error);
-        let once = || {
+        let attempts = || {
             let first = first.take();
             async {
-                let Some(error) = first else {
-                    let attempt = self.attempt(Timestamp::now(), &attempt);
-                    return timeout_at(self.deadline, attempt)
-                        .await
-                        .unwrap_or_else(|_| Err(self.timed_out()));
-                };
-                Err(error)
+                match first {
+                    Some(error) => Err(error),
+                    None => attempt().await,
+                }
             }
         };
-        once.retry(backoff().with_max_times(max_retries))
+        attempts
+            .retry(backoff().with_max_times(max_retries))
             .when(Error::is_retryable)
             .adjust(|error, wait| {
                 connects = connects.saturating_add((error.kind() == ErrorKind::Connect).into());
@@ -137,24 +123,15 @@ impl<'a> Call<'a> {
             .await
     }
 
-    async fn attempt<T, F>(
+    pub(crate) async fn attempt<T: DeserializeOwned>(
         &self,
-        sent_at: Timestamp,
-        attempt: impl Fn() -> F,
-    ) -> Result<(Timestamp, T), Error>
-    where
-        T: DeserializeOwned,
-        F: Future<Output = Result<ResponseValue<T>, Raw>>,
-    {
-        self.start_attempt();
-        match attempt().await {
-            Ok(response) => Ok((sent_at, response.into_inner())),
-            Err(raw) => Ok((sent_at, Box::pin(self.recover(raw)).await?)),
-        }
-    }
-
-    pub(crate) fn start_attempt(&self) {
+        request: impl Future<Output = Result<ResponseValue<T>, Raw>>,
+    ) -> Result<T, Error> {
         self.attempts.fetch_add(1, Ordering::Relaxed);
+        match request.await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(raw) => Box::pin(self.recover(raw)).await,
+        }
     }
 
     /// The wait before the next attempt, which a server can lengthen by `Retry-After`. There is no
@@ -171,27 +148,18 @@ impl<'a> Call<'a> {
     }
 
     /// An error of this call, to be completed.
-    pub(super) fn details(
-        &self,
-        kind: ErrorKind,
-        summary: impl Into<Cow<'static, str>>,
-    ) -> Details {
+    pub(crate) fn details(&self, kind: ErrorKind, summary: impl Into<String>) -> Details {
         Details {
-            operation: self.operation.name.into(),
+            operation: self.operation.name().into(),
             origin: Some(address::origin(self.address)),
             attempts: self.attempts.load(Ordering::Relaxed),
-            elapsed: self.started.monotonic.elapsed(),
             ..Details::new(kind, summary)
         }
     }
 
     /// A response with status 200 that can't be used.
-    pub(crate) fn unusable(&self, kind: ErrorKind, summary: impl Into<Cow<'static, str>>) -> Error {
+    pub(crate) fn unusable(&self, kind: ErrorKind, summary: impl Into<String>) -> Error {
         Details { status: Some(StatusCode::OK), ..self.details(kind, summary) }.into()
-    }
-
-    pub(crate) fn too_late(&self, summary: &'static str, attempts: u32) -> Error {
-        Details { attempts, ..self.details(ErrorKind::Timeout, summary) }.into()
     }
 
     pub(super) fn timed_out(&self) -> Error {

@@ -1,71 +1,50 @@
 //! From a `reqwest::Error` to an `Error`: connections, TLS, time-outs.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind as Io};
 use std::sync::Arc;
 
 #[cfg(feature = "rustls")]
 use crate::client::certificate;
-use crate::client::classify::MAYBE_HTTPS;
+use crate::client::classify::{CUT_SHORT, MAYBE_HTTPS};
 use crate::client::request::Call;
-use crate::dns;
 use crate::error::{Details, Error, ErrorKind};
 
 impl Call<'_> {
     pub(super) fn transport(&self, error: reqwest::Error) -> Error {
         let is_https = self.address.scheme() == "https";
-        if error.is_timeout() {
-            if !error.is_connect() {
-                return self.timed_out();
-            }
+        let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
+        let (kind, summary) = if error.is_timeout() && error.is_connect() {
             let limit = self.client.0.settings.connect_timeout;
             let summary = format!("no connection within {limit:?} (`connect_timeout`)");
-            return self.with_source(ErrorKind::Timeout, summary, error);
-        }
-        if error.is_decode() || error.is_body() {
-            let summary = "the response ended before it was complete";
-            return self.with_source(ErrorKind::BodyCutShort, summary, error);
-        }
-        if is_https && is_tls(&error) {
+            (ErrorKind::Timeout, summary)
+        } else if error.is_timeout() {
+            return self.timed_out();
+        } else if error.is_decode() || error.is_body() {
+            (ErrorKind::BodyCutShort, CUT_SHORT.to_owned())
+        } else if is_https && is_tls(&error) {
             return self.tls(&error);
-        }
-        if !error.is_connect() {
-            let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
-            if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-                let summary = format!("the response is not HTTP, or its head is too large{hint}");
-                return self.with_source(ErrorKind::Protocol, summary, error);
-            }
+        } else if find(&error).is_some_and(hyper::Error::is_parse) {
+            let summary = format!("the response is not HTTP, or its head is too large{hint}");
+            (ErrorKind::Protocol, summary)
+        } else if !error.is_connect() {
             let summary = format!("the connection was closed before a response came{hint}");
-            return self.with_source(ErrorKind::Connect, summary, error);
-        }
-        if error.is_dns() {
-            let hint = if self.address.host_str().is_some_and(dns::is_plex_direct) {
-                ": DNS servers with rebinding protection refuse `plex.direct` names; exempt them \
-                 there, or use another DNS server"
-            } else {
-                ""
-            };
-            let summary = format!("the host's name could not be resolved{hint}");
-            return self.with_source(ErrorKind::Connect, summary, error);
-        }
-        if is_https && has_no_tls_library(&error) {
+            (ErrorKind::Connect, summary)
+        } else if error.is_dns() {
+            let summary = "the host's name could not be resolved (DNS servers with rebinding \
+                           protection refuse `plex.direct` names)";
+            (ErrorKind::Connect, summary.to_owned())
+        } else if is_https && has_no_tls_library(&error) {
             let summary = "there is no TLS library for `https`: switch on the feature `rustls` of \
                            plex-auth, or `native-tls` or `rustls-no-provider` of reqwest 0.13";
             return Details { attempts: 0, ..self.details(ErrorKind::HttpSetup, summary) }.into();
-        }
-        let reason = io_error(&error).map(|error| format!(": {}", error.kind()));
-        let hint = "is the server up, and are host and port right?";
-        let summary = format!("no connection{}; {hint}", reason.unwrap_or_default());
-        self.with_source(ErrorKind::Connect, summary, error)
-    }
-
-    fn with_source(
-        &self,
-        kind: ErrorKind,
-        summary: impl Into<Cow<'static, str>>,
-        error: reqwest::Error,
-    ) -> Error {
+        } else {
+            let reason = io_error(&error).map(|error| format!(": {}", error.kind()));
+            let reason = reason.unwrap_or_default();
+            let summary =
+                format!("no connection{reason}; is the server up, and are host and port right?");
+            (ErrorKind::Connect, summary)
+        };
         let source = Some(Arc::new(error.without_url()));
         Details { source, ..self.details(kind, summary) }.into()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::address;
-use crate::client::{Client, IDENTITY, after};
+use crate::client::{Client, Operation, after};
 use crate::error::{CandidateError, Details, Error, ErrorKind, escape};
 use crate::source::{Connection, Device, Source, SourceKind};
 
@@ -118,56 +118,35 @@ impl Client {
     }
 
     async fn connect_with(&self, source: &Source, refresh: bool) -> Result<Connected, Error> {
-        let started = Instant::now();
-        let deadline = after(started, self.0.settings.timeout);
-        let device = match refresh {
-            true => self.refresh_source_connection_information(source).await?,
-            false => self.source_connection_information(source).await?,
-        };
+        let deadline = after(Instant::now(), self.0.settings.timeout);
+        let device = self.look_up(source, refresh).await?;
         let now = Instant::now();
         let half = deadline.saturating_duration_since(now).checked_div(2).unwrap_or_default();
-        let mut failed = match self.round(source, &device, after(now, half)).await {
-            Ok(connection) => return self.connected(source, device, connection),
+        let first = match self.round(source, device, after(now, half)).await {
+            Ok(connected) => return Ok(connected),
             Err(failed) => failed,
         };
-        let look_up = self.refresh_source_connection_information(source);
-        let refreshed = timeout_at(deadline, look_up).await;
-        let problem = match refreshed {
-            Ok(Ok(device)) => match self.round(source, &device, deadline).await {
-                Ok(connection) => return self.connected(source, device, connection),
-                Err(latest) => {
-                    let uri = |candidate: &Candidate| candidate.connection.uri.clone();
-                    let uris: HashSet<_> = latest.iter().map(uri).collect();
-                    failed.retain(|old| !uris.contains(&old.connection.uri));
-                    failed.splice(..0, latest);
-                    String::new()
-                }
+        let (last, problem) = match timeout_at(deadline, self.look_up(source, true)).await {
+            Ok(Ok(device)) => match self.round(source, device, deadline).await {
+                Ok(connected) => return Ok(connected),
+                Err(failed) => (failed, String::new()),
             },
-            Ok(Err(error)) => format!(", and looking it up again failed ({error})"),
-            Err(_) => ", and there was no time to look it up again".to_owned(),
+            Ok(Err(error)) => (vec![], format!(", and looking it up again failed ({error})")),
+            Err(_) => (vec![], ", and there was no time to look it up again".to_owned()),
         };
-        let candidates = failed.into_iter().map(|candidate| self.failure(candidate)).collect();
-        Err(unreachable(source, &problem, started, candidates))
+        let mut seen = HashSet::new();
+        let failed = last.into_iter().chain(first);
+        let failed = failed.filter(|failed| seen.insert(failed.connection.uri.clone()));
+        Err(unreachable(source, &problem, failed.map(|failed| self.failure(failed)).collect()))
     }
 
-    fn connected(
-        &self,
-        source: &Source,
-        device: Device,
-        connection: Connection,
-    ) -> Result<Connected, Error> {
-        let client = self.bind(connection.uri.clone(), device.access_token.clone())?;
-        let (asked, source, device) = (self.clone(), source.clone(), device.into());
-        Ok(Connected { asked, source, client, device, connection })
-    }
-
-    /// A verified connection, or why each candidate failed.
+    /// A client for the first verified connection, or why each candidate failed.
     async fn round(
         &self,
         source: &Source,
-        device: &Device,
+        device: Device,
         deadline: Instant,
-    ) -> Result<Connection, Vec<Candidate>> {
+    ) -> Result<Connected, Vec<Candidate>> {
         let kind = source.kind();
         let mut candidates = candidates(device.connections.clone(), kind, &self.0.settings);
         let found = if kind == SourceKind::Provider {
@@ -176,30 +155,29 @@ impl Client {
         } else {
             race::race(self, source, &mut candidates, deadline).await
         };
-        found.ok_or(candidates)
+        let Some(connection) = found else { return Err(candidates) };
+        let client = self.bind(connection.uri.clone(), device.access_token.clone());
+        let (asked, source, device) = (self.clone(), source.clone(), device.into());
+        Ok(Connected { asked, source, client, device, connection })
     }
 
     fn failure(&self, Candidate { connection, error }: Candidate) -> CandidateError {
-        let call = self.call(&IDENTITY).to(&connection.uri, Instant::now());
-        let error = error.unwrap_or_else(|| call.too_late("not tried before the time was up", 0));
+        let call = self.call(Operation::Identity).to(&connection.uri, Instant::now());
+        let untried =
+            || call.details(ErrorKind::Timeout, "not tried before the time was up").into();
         let origin = address::origin(&connection.uri);
-        CandidateError { origin, relay: connection.relay, error }
+        CandidateError { origin, relay: connection.relay, error: error.unwrap_or_else(untried) }
     }
 }
 
-fn unreachable(
-    source: &Source,
-    problem: &str,
-    started: Instant,
-    candidates: Vec<CandidateError>,
-) -> Error {
+fn unreachable(source: &Source, problem: &str, candidates: Vec<CandidateError>) -> Error {
     let summary = match candidates.is_empty() {
         true => format!("it has no connections{problem}: is it running, and signed in to plex.tv?"),
         false => format!("no connection works{problem}"),
     };
     let attempts = candidates.iter().map(|candidate| candidate.error.attempts());
     let attempts = attempts.fold(0, u32::saturating_add);
-    let operation = format!("connecting to {}", escape(source.as_ref(), 100)).into();
+    let operation = format!("connecting to {}", escape(source.as_ref(), 100));
     let details = Details::new(ErrorKind::Unreachable, summary);
-    Details { operation, attempts, elapsed: started.elapsed(), candidates, ..details }.into()
+    Details { operation, attempts, candidates, ..details }.into()
 }

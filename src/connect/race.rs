@@ -8,8 +8,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::candidates::Candidate;
-use crate::client::{Client, IDENTITY, after, backoff};
-use crate::error::{Error, ErrorKind};
+use crate::client::{Client, Operation, after, backoff};
+use crate::error::{Details, Error, ErrorKind};
 use crate::source::{Connection, Source};
 
 /// The time between two starts: the `Connection Attempt Delay` that RFC 8305 recommends in section
@@ -95,20 +95,17 @@ async fn verify<'a>(
     use ErrorKind::{Timeout, TooManyRequests, Unavailable, WrongServer};
 
     let Candidate { connection, error } = candidate;
-    let call = client.call(&IDENTITY).to(&connection.uri, deadline);
+    let call = client.call(Operation::Identity).to(&connection.uri, deadline);
     let once = || async {
-        call.start_attempt();
-        let body = match client.0.api.get_identity(&connection.uri).await {
-            Ok(body) => body,
-            Err(raw) => Box::pin(call.recover(raw)).await?,
-        };
+        let body = call.attempt(client.0.api.get_identity(&connection.uri)).await?;
         match source.matches(&body.media_container.machine_identifier) {
             true => Ok(()),
             false => Err(call.unusable(WrongServer, "another server answers there")),
         }
     };
     let passes = |error: &Error| matches!(error.kind(), Timeout | TooManyRequests | Unavailable);
-    *error = Some(call.too_late("no answer before the time was up", 1));
+    let too_late = call.details(Timeout, "no answer before the time was up");
+    *error = Some(Details { attempts: 1, ..too_late }.into());
     let retried = once.retry(backoff()).when(passes).adjust(|failed, wait| {
         // In case the time is up before the next answer.
         *error = Some(failed.clone());
