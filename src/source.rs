@@ -22,19 +22,13 @@ pub enum SourceKind {
     Provider,
 }
 
-impl SourceKind {
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Server => "server://",
-            Self::Provider => "provider://",
-        }
-    }
-}
-
 /// `server` or `provider`.
 impl fmt::Display for SourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.prefix().trim_end_matches("://"))
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Provider => "provider",
+        })
     }
 }
 
@@ -51,12 +45,9 @@ impl fmt::Display for SourceKind {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Source {
-    kind: SourceKind,
-    text: String,
-}
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Source(String);
 
 impl Source {
     /// Another server, by its client identifier, which is its `machineIdentifier`.
@@ -81,12 +72,15 @@ impl Source {
 
     /// Server or provider.
     pub fn kind(&self) -> SourceKind {
-        self.kind
+        match self.0.starts_with("server://") {
+            true => SourceKind::Server,
+            false => SourceKind::Provider,
+        }
     }
 
     /// The identifier without its prefix.
     pub fn identifier(&self) -> &str {
-        self.text.strip_prefix(self.kind.prefix()).unwrap_or_default()
+        self.0.split_once("://").map_or("", |(_, identifier)| identifier)
     }
 
     /// Whether this is a device's identifier, without regard to case and to a provider suffix.
@@ -105,7 +99,7 @@ impl Source {
         } else if identifier.contains("://") {
             "the identifier has a prefix of its own: give one prefix"
         } else {
-            return Ok(Self { kind, text: format!("{}{identifier}", kind.prefix()) });
+            return Ok(Self(format!("{kind}://{identifier}")));
         };
         Err(Error::new(ErrorKind::InvalidSource, problem))
     }
@@ -115,17 +109,12 @@ impl FromStr for Source {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        for kind in [SourceKind::Server, SourceKind::Provider] {
-            if let Some(identifier) = text.strip_prefix(kind.prefix()) {
-                return Self::new(kind, identifier);
-            }
-        }
-        let problem = if text.trim() != text {
-            "it begins or ends with white space: remove it"
-        } else if text.contains("://") {
-            "its scheme is neither `server` nor `provider`, in lower case"
-        } else {
-            "it must begin with `server://` or `provider://`, and then an identifier"
+        let problem = match text.split_once("://") {
+            Some(("server", identifier)) => return Self::server(identifier),
+            Some(("provider", identifier)) => return Self::provider(identifier),
+            _ if text.trim() != text => "it begins or ends with white space: remove it",
+            Some(_) => "its scheme is neither `server` nor `provider`, in lower case",
+            None => "it must begin with `server://` or `provider://`, and then an identifier",
         };
         Err(Error::new(ErrorKind::InvalidSource, problem))
     }
@@ -147,27 +136,15 @@ impl TryFrom<String> for Source {
     }
 }
 
-impl From<Source> for String {
-    fn from(source: Source) -> Self {
-        source.text
-    }
-}
-
 impl AsRef<str> for Source {
     fn as_ref(&self) -> &str {
-        &self.text
+        &self.0
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Source({})", self.text)
+        f.write_str(&self.0)
     }
 }
 
@@ -206,18 +183,21 @@ pub struct Connection {
     pub relay: bool,
 }
 
-impl Device {
-    /// A device in a response, or what is missing in it.
-    pub(crate) fn from_wire(device: wire::Device) -> Result<Self, (ErrorKind, String)> {
+/// What is missing is an error of kind `Decode` or `NoToken`; a connection that can't be used is
+/// left out.
+impl TryFrom<wire::Device> for Device {
+    type Error = Error;
+
+    fn try_from(device: wire::Device) -> Result<Self, Error> {
         let client_identifier = device.client_identifier.and_then(|identifier| identifier.0);
         let client_identifier = client_identifier
-            .ok_or_else(|| (ErrorKind::Decode, "`clientIdentifier` is missing".to_owned()))?;
+            .ok_or_else(|| Error::new(ErrorKind::Decode, "`clientIdentifier` is missing"))?;
         let access_token = device.access_token.ok_or("it is missing");
         let access_token =
             access_token.and_then(wire::WireToken::into_token).map_err(|problem| {
-                (ErrorKind::NoToken, format!("`accessToken` is unusable: {problem}"))
+                Error::new(ErrorKind::NoToken, format!("`accessToken` is unusable: {problem}"))
             })?;
-        let listed = device.connection.map(|listed| listed.0).unwrap_or_default();
+        let listed = device.connection.unwrap_or_default().0;
         let count = listed.len();
         let mut connections: Vec<_> =
             listed.into_iter().filter_map(Connection::from_wire).collect();
@@ -228,16 +208,6 @@ impl Device {
         connections.sort_by_key(|connection| (connection.relay, !connection.local));
         let name = device.name.and_then(|name| name.0);
         Ok(Self { name, client_identifier, access_token, connections })
-    }
-}
-
-/// What is missing is an error of kind `Decode` or `NoToken`; a connection that can't be used is
-/// left out.
-impl TryFrom<wire::Device> for Device {
-    type Error = Error;
-
-    fn try_from(device: wire::Device) -> Result<Self, Error> {
-        Self::from_wire(device).map_err(|(kind, problem)| Error::new(kind, problem))
     }
 }
 

@@ -61,8 +61,6 @@ struct Shared {
 #[derive(Default)]
 struct State {
     token: Option<TransientToken>,
-    /// When the last fetch was started.
-    started: Option<Instant>,
     /// No fetch starts before this.
     not_before: Option<Instant>,
     /// The last error, and how many there were in a row.
@@ -145,8 +143,6 @@ impl TokenCache {
         let mut state = self.state();
         if state.token.as_ref().is_some_and(|cached| cached.expose_secret() == token) {
             state.token = None;
-            let spaced = state.started.map(|started| after(started, FIRST_WAIT));
-            state.not_before = state.not_before.max(spaced);
         }
     }
 
@@ -165,13 +161,13 @@ impl TokenCache {
     }
 
     async fn fetch(&self) -> Result<TransientToken, Error> {
-        self.state().started = Some(Instant::now());
+        let started = Instant::now();
         let fetched = self.0.client.transient_token().await;
         let mut state = self.state();
         match &fetched {
             Ok(token) => {
-                let token = Some(token.clone());
-                *state = State { token, started: state.started, ..State::default() };
+                let not_before = Some(after(started, FIRST_WAIT));
+                *state = State { token: Some(token.clone()), not_before, failure: None };
             }
             Err(error) => state.fail(error.clone()),
         }

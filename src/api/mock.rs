@@ -46,7 +46,7 @@
 //!
 //! ```
 //! use plex_auth::mock::{MockServerExt as _, httpmock::MockServer, identity};
-//! use plex_auth::wire::{Connection, Device, SourceBody, SourceContainer};
+//! use plex_auth::wire::{Connection, Device, OneOrMany, SourceBody, SourceContainer};
 //! use plex_auth::{Client, Source};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -59,13 +59,13 @@
 //! let device = Device {
 //!     client_identifier: Some("243b47".into()),
 //!     access_token: Some("transient-2".into()),
-//!     connection: Some(connection.into()),
+//!     connection: Some(OneOrMany(vec![connection])),
 //!     ..Default::default()
 //! };
 //! server.get_source_connection_information(|when, then| {
 //!     when.source("server://243b47");
 //!     then.ok(&SourceBody {
-//!         media_container: SourceContainer { device: device.into() },
+//!         media_container: SourceContainer { device: OneOrMany(vec![device]) },
 //!         ..Default::default()
 //!     });
 //! });

@@ -211,22 +211,10 @@ impl<T> schemars::JsonSchema for Lenient<T> {
 
 /// A list of objects, from a list or from a lone object. The first 1,000 are kept; `null` is left
 /// out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> From<T> for OneOrMany<T> {
-    fn from(one: T) -> Self {
-        Self(vec![one])
-    }
-}
 
 impl<T> From<Vec<T>> for OneOrMany<T> {
     fn from(many: Vec<T>) -> Self {
