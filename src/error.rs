@@ -224,16 +224,10 @@ impl Error {
     /// is not: the call has used its time. For [`ErrorKind::Unreachable`], whether one of the
     /// candidates failed in such a way.
     pub fn is_retryable(&self) -> bool {
-        match self.kind() {
-            ErrorKind::Connect | ErrorKind::TooManyRequests | ErrorKind::Unavailable => true,
-            ErrorKind::Status => self
-                .status()
-                .is_some_and(|status| matches!(status.as_u16(), 502 | 504 | 520..=524 | 530)),
-            ErrorKind::Unreachable => {
-                self.0.candidates.iter().any(|candidate| candidate.error.is_retryable())
-            }
-            _ => false,
-        }
+        let status = self.status().map_or(0, |status| status.as_u16());
+        self.kind() == ErrorKind::Connect
+            || matches!(status, 429 | 502..=504 | 520..=524 | 530)
+            || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
     }
 
     /// Whether the token was refused: 401 or 403.

@@ -98,8 +98,7 @@ impl TokenCache {
     /// Those of [`Client::transient_token`], when there is no usable token. The error of the last
     /// fetch is returned again while no new one is sent.
     pub async fn token(&self) -> Result<TransientToken, Error> {
-        let old = self.cached();
-        let _fetching = match old {
+        let _fetching = match self.cached() {
             Some((token, true)) => return Ok(token),
             Some((token, false)) => match self.0.fetching.try_lock() {
                 Ok(guard) => guard,
@@ -110,29 +109,23 @@ impl TokenCache {
         // Another caller may have fetched in the meantime.
         match (self.cached(), self.failure()) {
             (Some((token, true)), _) | (Some((token, false)), Some(_)) => Ok(token),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                check_runtime()?;
+                self.fetch().await
+            }
             (Some((_, false)), None) => {
                 check_runtime()?;
                 let fetched = timeout(MAX_REFRESH, self.fetch()).await.unwrap_or_else(|_| {
                     let summary = format!("no transient token within {MAX_REFRESH:?}");
                     let details = Details::new(ErrorKind::Timeout, summary);
-                    let error = Error::from(Details { attempts: 1, ..details });
-                    self.state().fail(error.clone());
-                    Err(error)
+                    self.failed(Details { attempts: 1, ..details }.into())
                 });
                 fetched.or_else(|error| {
                     tracing::warn!(%error, "token not refreshed");
                     // Unless it was refused or has expired in the meantime.
                     self.cached().map(|(old, _)| old).ok_or(error)
                 })
-            }
-            (None, Some(error)) => Err(error),
-            (None, None) => {
-                check_runtime()?;
-                let not_before = self.state().not_before;
-                if let Some(not_before) = not_before {
-                    sleep_until(not_before).await;
-                }
-                self.fetch().await
             }
         }
     }
@@ -161,31 +154,30 @@ impl TokenCache {
     }
 
     async fn fetch(&self) -> Result<TransientToken, Error> {
-        let started = Instant::now();
-        let fetched = self.0.client.transient_token().await;
-        let mut state = self.state();
-        match &fetched {
-            Ok(token) => {
-                let not_before = Some(after(started, FIRST_WAIT));
-                *state = State { token: Some(token.clone()), not_before, failure: None };
-            }
-            Err(error) => state.fail(error.clone()),
+        let not_before = self.state().not_before;
+        if let Some(not_before) = not_before {
+            sleep_until(not_before).await;
         }
-        fetched
+        let started = Instant::now();
+        let token = self.0.client.transient_token().await.or_else(|error| self.failed(error))?;
+        let not_before = Some(after(started, FIRST_WAIT));
+        *self.state() = State { token: Some(token.clone()), not_before, failure: None };
+        Ok(token)
+    }
+
+    /// Remembers a failure of a fetch, and how long to wait until the next one.
+    fn failed(&self, error: Error) -> Result<TransientToken, Error> {
+        let mut state = self.state();
+        let failures = state.failure.take().map_or(0, |(_, failures)| failures);
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_WAIT);
+        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
+        state.not_before = Some(after(Instant::now(), wait));
+        state.failure = Some((error.clone(), failures.saturating_add(1)));
+        Err(error)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn fail(&mut self, error: Error) {
-        let failures = self.failure.take().map_or(0, |(_, failures)| failures);
-        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_WAIT);
-        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
-        self.not_before = Some(after(Instant::now(), wait));
-        self.failure = Some((error, failures.saturating_add(1)));
     }
 }
 
