@@ -144,9 +144,8 @@ impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
         Ok(Scalar::Number(number).try_into().ok())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Option<T>, E> {
-        let number = i64::try_from(number).ok();
-        Ok(number.and_then(|number| Scalar::Number(number).try_into().ok()))
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Option<T>, E> {
+        i64::try_from(number).map_or(Ok(None), |number| self.visit_i64(number))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
@@ -215,12 +214,6 @@ impl<T> schemars::JsonSchema for Lenient<T> {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
-
-impl<T> From<Vec<T>> for OneOrMany<T> {
-    fn from(many: Vec<T>) -> Self {
-        Self(many)
-    }
-}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

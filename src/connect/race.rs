@@ -112,11 +112,9 @@ async fn verify<'a>(
         call.wait(failed, wait?)
     });
     let verified = retried.await;
-    let relay = connection.relay;
-    tracing::debug!(relay, verified = verified.is_ok(), "candidate answered");
     verified.map(|()| &*connection).map_err(|failed| {
         *error = Some(failed);
-        relay
+        connection.relay
     })
 }
 
