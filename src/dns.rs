@@ -38,13 +38,10 @@ impl Resolve for Resolver {
 /// HASH is one label, in practice 32 hexadecimal digits; any letters and digits are accepted. Source:
 /// the servers in Plex's API description of 2026.
 pub(crate) fn plex_direct(name: &str) -> Option<IpAddr> {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let labels: Vec<&str> = name.split('.').collect();
-    let &[address, hash, plex, direct] = labels.as_slice() else { return None };
-    let ours = plex.eq_ignore_ascii_case("plex") && direct.eq_ignore_ascii_case("direct");
-    let hashed = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let plain = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if !ours || !hashed || !plain {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let (address, hash) = name.strip_suffix(".plex.direct")?.split_once('.')?;
+    let is_hash = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_hash || address.contains(':') {
         return None;
     }
     let v4 = || address.replace('-', ".").parse::<Ipv4Addr>().map(IpAddr::from);
