@@ -183,9 +183,6 @@ impl TokenCache {
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache")
-            .field("client", &self.0.client)
-            .field("min_time_left", &self.0.min_time_left)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenCache").field("client", &self.0.client).finish_non_exhaustive()
     }
 }

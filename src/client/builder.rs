@@ -245,7 +245,7 @@ impl ClientBuilder {
                 let source = Some(Arc::new(error.without_url()));
                 Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }
             })?;
-        Ok(Client::new(address, http, self.headers, token, self.settings))
+        Ok(Client::new(http, self.headers, address, token, self.settings))
     }
 
     fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {
@@ -282,10 +282,6 @@ fn header_value(text: &str) -> Result<HeaderValue, &'static str> {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("token", &self.token)
-            .field("headers", &self.headers)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

@@ -20,6 +20,7 @@ use crate::error::{Details, Error, ErrorKind, escape};
 pub(super) const MAYBE_HTTPS: &str = "the port may need `https`";
 const MAYBE_PROXY: &str =
     "a proxy in front of the server may have answered, with a login page for example";
+const REDACTED: &str = "[redacted]";
 pub(super) const CUT_SHORT: &str = "the response ended before it was complete";
 
 impl Call<'_> {
@@ -80,14 +81,10 @@ impl Call<'_> {
         let body = response.bytes().await.unwrap_or_default();
         let explanation = explanation(&body);
 
-        let kind = match ErrorKind::of_status(status) {
+        let kind = match (status.as_u16(), self.operation) {
             // It was asked without a token.
-            ErrorKind::Unauthorized | ErrorKind::Forbidden
-                if self.operation == Operation::Identity =>
-            {
-                ErrorKind::Status
-            }
-            kind => kind,
+            (401 | 403, Operation::Identity) => ErrorKind::Status,
+            _ => ErrorKind::of_status(status),
         };
         let is_from_pms = explanation.is_some() || body.is_empty();
         let summary = match kind {
@@ -144,7 +141,7 @@ impl Call<'_> {
         let token = self.client.0.token.expose_secret();
         // As it is in a host.
         let lower = Zeroizing::new(token.to_ascii_lowercase());
-        let text = text.replace(token, "[redacted]").replace(lower.as_str(), "[redacted]");
+        let text = text.replace(token, REDACTED).replace(lower.as_str(), REDACTED);
         escape(&text, most)
     }
 }
@@ -188,10 +185,9 @@ fn is_empty_list(body: &[u8]) -> bool {
 }
 
 fn is_html(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    [&b"<!doctype html"[..], b"<html"]
-        .into_iter()
-        .any(|start| body.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start)))
+    let start = body.trim_ascii_start().iter().take(14);
+    let start = start.map(u8::to_ascii_lowercase).collect::<Vec<_>>();
+    start.starts_with(b"<html") || start == b"<!doctype html"
 }
 
 /// The code and the text in an error's body: `{"errors":[{"code":..,"message":..}]}`, or

@@ -72,25 +72,24 @@ impl Client {
     }
 
     fn new(
-        address: Url,
         http: reqwest::Client,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
+        address: Url,
         token: Token,
         settings: Settings,
     ) -> Self {
+        headers.insert(api::TOKEN, token.header_value());
         let inner = Inner { headers, max_response_bytes: settings.max_response_bytes };
-        let api = generated::Client::new_with_client("", http, inner);
-        Self(Arc::new(Shared { api, address: address.clone(), token: token.clone(), settings }))
-            .bind(address, token)
+        let base = address.as_str().trim_end_matches('/');
+        let api = generated::Client::new_with_client(base, http, inner);
+        Self(Arc::new(Shared { api, address, token, settings }))
     }
 
     /// The same client for another address and token: same connections, headers and settings.
     pub(crate) fn bind(&self, address: Url, token: Token) -> Self {
-        let mut api = self.0.api.clone();
-        api.inner.headers.insert(api::TOKEN, token.header_value());
-        api.baseurl = address.as_str().trim_end_matches('/').to_owned();
-        let settings = self.0.settings.clone();
-        Self(Arc::new(Shared { api, address, token, settings }))
+        let Shared { api, settings, .. } = &*self.0;
+        let (http, headers) = (api.client.clone(), api.inner.headers.clone());
+        Self::new(http, headers, address, token, settings.clone())
     }
 
     /// The server's address.
@@ -199,9 +198,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("address", &self.0.address.as_str())
-            .field("token", &self.0.token)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("address", &self.0.address.as_str()).finish_non_exhaustive()
     }
 }

@@ -24,9 +24,8 @@ pub(super) fn candidates(
     kind: SourceKind,
     settings: &Settings,
 ) -> Vec<Candidate> {
-    connections.sort_by_key(|connection| {
-        (connection.relay, connection.uri.scheme() == "http", !connection.local)
-    });
+    // A device's connections are sorted otherwise.
+    connections.sort_by_key(|connection| (connection.relay, connection.uri.scheme() == "http"));
     let mut seen = HashSet::new();
     connections.retain(|connection| seen.insert(connection.uri.clone()));
     let mut tried: usize = 0;
