@@ -4,7 +4,6 @@
 //! `cargo xtask codegen` includes this file as a module, so that its snapshot is what is built.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::{env, fs, panic};
 
 use openapiv3::OpenAPI;
@@ -31,7 +30,8 @@ const REPLACED: [(&str, &str); 11] = [
 ];
 
 /// Structs that typify gives no `Default`, with which users build them field by field.
-const DEFAULT: [&str; 3] = ["TransientTokenBody", "SourceBody", "ErrorBody"];
+const DEFAULT: [&str; 5] =
+    ["TransientTokenBody", "SourceBody", "IdentityBody", "IdentityContainer", "ErrorBody"];
 
 fn main() {
     println!("cargo::rerun-if-changed={FRAGMENT}");
@@ -45,9 +45,9 @@ fn main() {
 fn build() -> Result<(), Box<dyn Error>> {
     let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
     let generated = generate(&fs::read_to_string(FRAGMENT)?, on("SCHEMARS"), on("HTTPMOCK"))?;
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
-    fs::write(out.join("client.rs"), generated.client)?;
-    let mocks = generated.mocks.map(|mocks| fs::write(out.join("mocks.rs"), mocks));
+    let out = env::var("OUT_DIR")?;
+    fs::write(format!("{out}/client.rs"), generated.client)?;
+    let mocks = generated.mocks.map(|mocks| fs::write(format!("{out}/mocks.rs"), mocks));
     mocks.transpose()?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub use super::generated::types::error::ConversionError;
 pub use super::generated::types::{
     Connection, Device, ErrorBody, ErrorEntry, GetTransientTokenScope, GetTransientTokenType,
-    SourceBody, TransientTokenBody, TransientTokenContainer,
+    IdentityBody, IdentityContainer, SourceBody, TransientTokenBody, TransientTokenContainer,
 };
 use crate::token::Token;
 
@@ -63,24 +63,6 @@ pub struct SourceContainer {
     /// something else.
     #[serde(rename = "Device", deserialize_with = "devices")]
     pub device: OneOrMany<Device>,
-}
-
-/// The response of `GET /identity`, which is not in the fragment.
-#[derive(Clone, Debug, Default, DeriveDeserialize, Serialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub struct IdentityBody {
-    /// The contents.
-    #[serde(rename = "MediaContainer")]
-    pub media_container: IdentityContainer,
-}
-
-/// The contents of the response of `GET /identity`.
-#[derive(Clone, Debug, Default, DeriveDeserialize, Serialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub struct IdentityContainer {
-    /// The server's client identifier.
-    #[serde(rename = "machineIdentifier")]
-    pub machine_identifier: String,
 }
 
 /// A value that a server may write in several ways: `true`, `1` or `"1"`, `32400` or `"32400"`. One

@@ -193,6 +193,32 @@ pub mod types {
             value.parse()
         }
     }
+    ///The response of `GET /identity`, by which a server is verified. Its operation is not described here: it is asked without a token.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct IdentityBody {
+        #[serde(rename = "MediaContainer")]
+        pub media_container: IdentityContainer,
+    }
+    ///The contents of that response. `machineIdentifier` is the server's client identifier.
+    #[derive(
+        ::schemars::JsonSchema,
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Default
+    )]
+    pub struct IdentityContainer {
+        #[serde(rename = "machineIdentifier")]
+        pub machine_identifier: ::std::string::String,
+    }
     ///The response with a source.
     #[derive(
         ::schemars::JsonSchema,
