@@ -1,9 +1,7 @@
 //! Every rule of `Client::connect`, over real sockets.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use plex_auth::reqwest::dns::{Name, Resolve, Resolving};
@@ -11,10 +9,9 @@ use plex_auth::{Client, ClientBuilder, Connected, Error, ErrorKind, Source};
 use serde_json::{Value, json};
 use support::leak::{Search, shown};
 use support::matrix::tasks_left;
-use support::tls::{Authority, forward};
-use support::{Request, Server, Step, Steps, TOKEN, respond};
+use support::tls::{AUTHORITY, Authority, forward};
+use support::{Request, Server, Step, Steps, TOKEN, refusing_port, respond};
 use tokio::time::{Instant, pause, resume, sleep, sleep_until, timeout};
-use tokio_rustls::rustls::ServerConfig;
 
 const ID: &str = "243b471948ace337a8f92f129ec97d1902fcb1df";
 const DEVICE_TOKEN: &str = "fJ6yWq0RzUe3HsVx1NkP";
@@ -77,18 +74,12 @@ fn source() -> Source {
 }
 
 /// `https` by a `plex.direct` name.
-fn plex_direct(server: &Server) -> String {
-    format!("https://127-0-0-1.{HASH}.plex.direct:{}", server.address().port())
+fn plex_direct(address: SocketAddr) -> String {
+    format!("https://127-0-0-1.{HASH}.plex.direct:{}", address.port())
 }
 
-fn certified(authority: &Authority) -> Arc<ServerConfig> {
-    authority.server(&format!("*.{HASH}.plex.direct"))
-}
-
-/// A client that connects by `https` only, as it does by default.
-fn secure(asked: &Server, authority: &Authority) -> Client {
-    let root = authority.root();
-    asked.builder().configure_http(|http| http.tls_certs_only([root])).build().unwrap()
+fn certified(authority: &Authority, script: fn(&Request) -> Vec<u8>) -> Server {
+    Server::start_tls(authority.server(&format!("*.{HASH}.plex.direct")), script)
 }
 
 /// A client that connects by `http`, too: most rules are the same for both.
@@ -199,18 +190,18 @@ fn all_silent(count: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
-    let authority = Authority::new();
-    let start = |script: fn(&Request) -> Vec<u8>| Server::start_tls(certified(&authority), script);
-    let (relayed, right, wrong) =
-        (start(as_source), start(as_source), start(|_| identity("another")));
-    let (dead, silent) = (Server::stopped(as_source), silent());
-    let mut listed = vec![relay(plex_direct(&relayed))];
-    listed.extend([&dead, &silent, &wrong, &right].map(|server| local(plex_direct(server))));
+    let [relayed, right] = [0, 1].map(|_| certified(&AUTHORITY, as_source));
+    let wrong = certified(&AUTHORITY, |_| identity("another"));
+    let ((_port, dead), silent) = (refusing_port(), silent());
+    let mut listed = vec![relay(plex_direct(relayed.address()))];
+    let addresses = [dead, silent.address(), wrong.address(), right.address()];
+    listed.extend(addresses.map(|address| local(plex_direct(address))));
     let asked = knows(listed, vec![]);
 
-    let connected = secure(&asked, &authority).connect(&source()).await.unwrap();
+    let connected = asked.client().connect(&source()).await.unwrap();
 
-    assert_eq!(connected.connection().uri.as_str(), format!("{}/", plex_direct(&right)));
+    let uri = plex_direct(right.address()) + "/";
+    assert_eq!(connected.connection().uri.as_str(), uri);
     assert_eq!(connected.client().address(), &connected.connection().uri);
     assert!(!connected.is_relay());
     connected.client().transient_token().await.unwrap();
@@ -375,7 +366,7 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
         (true, local("http://169.254.1.1"), link_local),
         (true, local("http://8.8.8.8:32400"), public),
         (true, local("http://0.0.0.0:32400"), public),
-        (true, local(plex_direct(&right).replace("https:", "http:")), public),
+        (true, local(plex_direct(here).replace("https:", "http:")), public),
     ];
     for (allow, connection, reason) in rows {
         let asked = knows(vec![connection.clone()], vec![connection]);
@@ -412,23 +403,19 @@ async fn of_a_hostile_list_100_are_tried_and_10_are_shown() {
 
 #[tokio::test]
 async fn a_provider_is_taken_at_its_first_secure_name_without_being_asked() {
-    let authority = Authority::new();
-    let provider = Server::start_tls(certified(&authority), as_source);
-    let impostor = Server::start_tls(certified(&Authority::new()), as_source);
+    let provider = certified(&AUTHORITY, as_source);
+    let impostor = certified(&Authority::new(), as_source);
     let bare = || vec![local("http://nas.lan"), local(format!("https://{}", provider.address()))];
     let source = Source::provider("tv.plex.provider.vod").unwrap();
-    let connect = async |listed: Vec<Value>| {
-        let asked = knows(listed, vec![]);
-        secure(&asked, &authority).connect(&source).await
-    };
+    let connect = async |listed: Vec<Value>| knows(listed, vec![]).client().connect(&source).await;
 
-    let listed = [bare(), vec![local(plex_direct(&provider))]].concat();
+    let listed = [bare(), vec![local(plex_direct(provider.address()))]].concat();
     let connected = connect(listed).await.unwrap();
     assert_eq!(provider.connections(), 0, "it was asked");
     connected.client().transient_token().await.unwrap();
     assert_eq!(provider.request().header("x-plex-token"), Some(DEVICE_TOKEN));
 
-    let connected = connect(vec![local(plex_direct(&impostor))]).await.unwrap();
+    let connected = connect(vec![local(plex_direct(impostor.address()))]).await.unwrap();
     let error = connected.client().transient_token().await.unwrap_err();
     assert_eq!((error.kind(), impostor.count()), (ErrorKind::Tls, 0), "{error}");
 
@@ -648,31 +635,26 @@ async fn reconnect_brings_the_token_of_a_source_that_restarted() {
 
 #[tokio::test]
 async fn a_server_that_is_replaced_after_it_was_verified_never_gets_the_token() {
-    let authority = Authority::new();
-    let right = Server::start_tls(certified(&authority), as_source);
-    let impostor = Server::start_tls(certified(&Authority::new()), as_source);
+    let right = certified(&AUTHORITY, as_source);
+    let impostor = certified(&Authority::new(), as_source);
     let to = Arc::new(Mutex::new(right.address()));
     let address = forward("127.0.0.1:0", to.clone()).await;
-    let uri = format!("https://127-0-0-1.{HASH}.plex.direct:{}", address.port());
-    let asked = knows(vec![local(uri)], vec![]);
-    let root = authority.root();
-    let http = |http: plex_auth::reqwest::ClientBuilder| http.tls_certs_only([root]);
-    let client = asked.builder().max_retries(2).configure_http(http).build().unwrap();
+    let asked = knows(vec![local(plex_direct(address))], vec![]);
+    let client = asked.builder().max_retries(2).build().unwrap();
 
     let connected = client.connect(&source()).await.unwrap();
     *to.lock().unwrap() = impostor.address();
-    right.stop();
+    drop(right);
     let error = connected.client().transient_token().await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
-    assert_eq!((right.count(), impostor.connections()), (1, 1));
+    assert_eq!(impostor.connections(), 1);
     assert_no_token(&impostor);
 }
 
 #[tokio::test]
 async fn a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause() {
-    let uri = format!("https://127-0-0-1.{HASH}.plex.direct:1");
-    let asked = knows(vec![local(uri)], vec![]);
+    let asked = knows(vec![local(plex_direct(([127, 0, 0, 1], 1).into()))], vec![]);
     struct Rebinding;
     impl Resolve for Rebinding {
         fn resolve(&self, _: Name) -> Resolving {
@@ -688,7 +670,7 @@ async fn a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause() {
 #[tokio::test]
 async fn the_winner_drops_the_others_and_a_dropped_call_all_of_them() {
     let (silent, slow_tls, right) = (silent(), silent(), right());
-    let listed = [silent.url(), plex_direct(&slow_tls), right.url()].map(local);
+    let listed = [silent.url(), plex_direct(slow_tls.address()), right.url()].map(local);
     let asked = knows(listed.to_vec(), vec![]);
     let connected = connect(&asked).await.unwrap();
     let open = || silent.open() + slow_tls.open();
@@ -696,7 +678,7 @@ async fn the_winner_drops_the_others_and_a_dropped_call_all_of_them() {
     assert_eq!((silent.connections(), slow_tls.connections(), right.open()), (1, 1, 1));
     drop(connected);
 
-    right.stop();
+    let asked = knows(listed[..2].to_vec(), vec![]);
     let client = plain(&asked).build().unwrap();
     let source = source();
     timeout(SECOND * 2, client.connect(&source)).await.unwrap_err();
@@ -712,23 +694,4 @@ async fn eventually(condition: impl Fn() -> bool) {
         assert!(Instant::now() < until, "it never happened");
         sleep(Duration::from_millis(5)).await;
     }
-}
-
-#[test]
-fn connect_outside_a_runtime_is_an_error() {
-    let asked = knows(vec![], vec![]);
-    let (client, source) = (asked.client(), source());
-    let connecting = pin!(client.connect(&source));
-    let polled = connecting.poll(&mut Context::from_waker(Waker::noop()));
-    let Poll::Ready(Err(error)) = polled else { panic!("it does not end at once") };
-    assert_eq!((error.kind(), asked.connections()), (ErrorKind::NoRuntime, 0));
-}
-
-#[test]
-fn its_future_and_result_can_go_to_other_threads() {
-    fn is_send<T: Send>(_: &T) {}
-    static_assertions::assert_impl_all!(Connected: Send, Sync, Clone, std::fmt::Debug);
-    let asked = knows(vec![], vec![]);
-    let (client, source) = (asked.client(), source());
-    is_send(&client.connect(&source));
 }

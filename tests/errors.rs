@@ -3,8 +3,8 @@
 use std::error::Error as _;
 
 use plex_auth::{Client, Error, ErrorKind, Source};
-use support::tls::Authority;
-use support::{Server, Step, TOKEN, respond};
+use support::tls::AUTHORITY;
+use support::{Server, Step, TOKEN, refusing_port, respond};
 
 fn source() -> Source {
     "server://243b47".parse().unwrap()
@@ -124,11 +124,8 @@ async fn a_400_over_http_says_that_the_port_may_need_https_unless_a_pms_explains
         assert!(!format!("{token} {look_up}").contains("https"), "{token} {look_up}");
     }
     // Where `https` is spoken already, nothing better is known.
-    let authority = Authority::new();
-    let server = Server::start_tls(authority.server("127.0.0.1"), |_| respond(400, &[], HTML));
-    let root = authority.root();
-    let client = server.builder().configure_http(|http| http.tls_certs_only([root]));
-    for error in errors_of(&client.build().unwrap()).await {
+    let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| respond(400, &[], HTML));
+    for error in errors_of(&server.client()).await {
         assert_says(&error, &["a query parameter"]);
         assert!(!error.to_string().contains("may need"), "{error}");
     }
@@ -245,13 +242,14 @@ async fn a_redirect_shows_the_origin_and_is_advice_for_https_on_the_same_host_on
 
 #[tokio::test]
 async fn an_error_names_the_call_and_the_origin_and_keeps_its_cause_without_the_url() {
-    let server = Server::stopped(|_| Step::Close);
-    let client = support::builder(format!("{}/prefix", server.url())).build().unwrap();
+    let (_port, address) = refusing_port();
+    let origin = format!("http://{address}");
+    let client = support::builder(format!("{origin}/prefix")).build().unwrap();
     let [token, look_up] = errors_of(&client).await;
-    assert_says(&token, &[&format!("getting a transient token at {}: ", server.url()), "refused"]);
-    assert_says(&look_up, &[&format!("looking up a source at {}: ", server.url()), "refused"]);
+    assert_says(&token, &[&format!("getting a transient token at {origin}: "), "refused"]);
+    assert_says(&look_up, &[&format!("looking up a source at {origin}: "), "refused"]);
     assert_eq!((token.kind(), token.attempts()), (ErrorKind::Connect, 1));
-    assert_eq!(token.origin(), Some(&*server.url()));
+    assert_eq!(token.origin(), Some(&*origin));
     assert_eq!((token.status(), token.retry_after()), (None, None));
     let source = token.source().unwrap().downcast_ref::<plex_auth::reqwest::Error>().unwrap();
     assert!(source.url().is_none());

@@ -64,23 +64,6 @@ async fn a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_defaul
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_made_is_retried_twice_at_most() {
-    let clock = Clock::stop();
-    let server = Server::stopped(|_| Step::Close);
-    let error = clock.run(default_client(&server).transient_token()).await.unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 3));
-
-    // One that is lost before the response is such a failure, too.
-    let server = Server::raw(|number| match number {
-        0 => vec![Step::Read, Step::Close],
-        1 => vec![Step::Read, Step::Reset],
-        _ => vec![Step::Read, Step::Send(json(GOOD))],
-    });
-    clock.run(default_client(&server).transient_token()).await.unwrap();
-    assert_eq!(server.count(), 3);
-}
-
-#[tokio::test]
 async fn a_retry_after_lengthens_the_wait() {
     let clock = Clock::stop();
     let server = recovering(1, 503, &[("Retry-After", "20")]);

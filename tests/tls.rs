@@ -1,21 +1,17 @@
 //! What an error says about a server's certificate, and what it must not show.
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use plex_auth::{Client, Error, ErrorKind, Source};
 use support::leak::{Search, shown};
-use support::tls::{Authority, forward};
+use support::tls::{AUTHORITY, Authority, forward};
 use support::{Server, Step, TOKEN, json};
 use tokio_rustls::rustls::ServerConfig;
 
 const HASH: &str = "93b10b279ff8456686414add109854cd";
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
-
 fn client(url: &str) -> Client {
-    let root = AUTHORITY.root();
-    let builder = support::builder(url).configure_http(|http| http.tls_certs_only([root]));
-    builder.max_retries(2).build().unwrap()
+    support::builder(url).max_retries(2).build().unwrap()
 }
 
 fn start(config: Arc<ServerConfig>) -> Server {

@@ -1,8 +1,6 @@
 //! `TokenCache`: how many requests it sends and when, and what its callers get meanwhile.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -381,13 +379,7 @@ async fn a_token_expires_48_hours_after_its_request_was_sent() {
 
 #[test]
 fn outside_a_runtime_the_token_in_memory_or_an_error_is_returned() {
-    fn poll(cache: &TokenCache) -> Result<TransientToken, Error> {
-        let call = pin!(cache.token());
-        match call.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => result,
-            Poll::Pending => panic!("it waits"),
-        }
-    }
+    let poll = |cache: &TokenCache| cache.token().now_or_never().expect("it waits");
     let server = server();
     let cache = cache(&server);
     assert_eq!(poll(&cache).unwrap_err().kind(), ErrorKind::NoRuntime);

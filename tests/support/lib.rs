@@ -26,13 +26,15 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use plex_auth::{Client, ClientBuilder};
-use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+
+use crate::matrix::Method;
+use crate::tls::AUTHORITY;
 
 /// The caller's token, unless a test chooses another.
 pub const TOKEN: &str = "9rTq2mXw7KvB4nZc8LhD";
@@ -101,15 +103,9 @@ pub fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// A good answer to whichever call was made.
 pub fn good(request: &Request, token: &str) -> Vec<u8> {
-    if request.path() == "/security/token" {
-        json(format!(r#"{{"MediaContainer":{{"size":0,"token":"{token}"}}}}"#))
-    } else {
-        json(format!(
-            r#"{{"MediaContainer":{{"size":1,"Device":[{{"name":"Den","clientIdentifier":"243b47",
-            "accessToken":"{token}","Connection":[{{"protocol":"http","address":"10.0.2.1",
-            "port":32400,"uri":"http://10.0.2.1:32400","local":true}}]}}]}}}}"#
-        ))
-    }
+    let is_token = request.path().ends_with("/security/token");
+    let method = if is_token { Method::TransientToken } else { Method::LookUp };
+    json(method.good(token).to_string())
 }
 
 /// A request as it was sent.
@@ -117,11 +113,8 @@ pub fn good(request: &Request, token: &str) -> Vec<u8> {
 pub struct Request {
     /// How many the server had seen before, on all connections.
     pub number: usize,
-    /// On which connection it came, from 0.
-    pub connection: usize,
     /// Request line and headers, without the empty line.
     pub head: String,
-    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -157,10 +150,8 @@ impl Request {
 /// The server. It stops when it is dropped.
 pub struct Server {
     address: SocketAddr,
-    /// Bound, but not listening: keeps the port while the server is stopped.
-    _port: Socket,
     shared: Arc<Shared>,
-    accepting: Mutex<Option<AbortHandle>>,
+    accepting: AbortHandle,
 }
 
 struct Shared {
@@ -174,9 +165,20 @@ struct Shared {
     other: Mutex<Vec<u8>>,
 }
 
-enum Script {
+/// What a server does, by request or by connection.
+pub enum Script {
     Answers(Box<dyn Fn(&Request) -> Steps + Send + Sync>),
     Raw(Box<dyn Fn(usize) -> Steps + Send + Sync>),
+}
+
+impl Script {
+    pub fn answers<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
+        Self::Answers(Box::new(move |request| script(request).into()))
+    }
+
+    pub fn raw<S: Into<Steps>>(script: impl Fn(usize) -> S + Send + Sync + 'static) -> Self {
+        Self::Raw(Box::new(move |number| script(number).into()))
+    }
 }
 
 /// How many requests are remembered, so that a flood does not fill the memory.
@@ -187,10 +189,18 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("servers").enable_all().build().unwrap()
 });
 
+/// A port that refuses connections, and that nothing else can take while its socket is kept.
+pub fn refusing_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 impl Server {
     /// Answers each request as `script` says.
     pub fn start<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
-        Self::new(Script::Answers(Box::new(move |request| script(request).into())), None, true)
+        Self::new(Script::answers(script), None)
     }
 
     /// As [`start`](Self::start), behind TLS.
@@ -198,33 +208,15 @@ impl Server {
         config: Arc<ServerConfig>,
         script: impl Fn(&Request) -> S + Send + Sync + 'static,
     ) -> Self {
-        let script = Script::Answers(Box::new(move |request| script(request).into()));
-        Self::new(script, Some(config), true)
+        Self::new(Script::answers(script), Some(config))
     }
 
     /// Plays what `script` says for each connection, by its number from 0.
     pub fn raw<S: Into<Steps>>(script: impl Fn(usize) -> S + Send + Sync + 'static) -> Self {
-        Self::new(Script::Raw(Box::new(move |number| script(number).into())), None, true)
+        Self::new(Script::raw(script), None)
     }
 
-    /// As [`raw`](Self::raw), behind TLS.
-    pub fn raw_tls<S: Into<Steps>>(
-        config: Arc<ServerConfig>,
-        script: impl Fn(usize) -> S + Send + Sync + 'static,
-    ) -> Self {
-        let script = Script::Raw(Box::new(move |number| script(number).into()));
-        Self::new(script, Some(config), true)
-    }
-
-    /// A port that refuses connections, and that nothing else can take, until
-    /// [`go_on`](Self::go_on).
-    pub fn stopped<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
-        Self::new(Script::Answers(Box::new(move |request| script(request).into())), None, false)
-    }
-
-    fn new(script: Script, tls: Option<Arc<ServerConfig>>, running: bool) -> Self {
-        let port = socket((Ipv4Addr::LOCALHOST, 0).into());
-        let address = port.local_addr().unwrap().as_socket().unwrap();
+    pub fn new(script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
         let shared = Arc::new(Shared {
             script,
             tls: tls.map(TlsAcceptor::from),
@@ -234,34 +226,10 @@ impl Server {
             requests: Mutex::default(),
             other: Mutex::default(),
         });
-        let server = Self { address, _port: port, shared, accepting: Mutex::default() };
-        if running {
-            server.go_on();
-        }
-        server
-    }
-
-    /// Refuses new connections and cuts the open ones.
-    pub fn stop(&self) {
-        if let Some(task) = self.accepting.lock().unwrap().take() {
-            task.abort();
-            // The socket is closed once the task is gone.
-            while !task.is_finished() {
-                std::thread::yield_now();
-            }
-        }
-    }
-
-    /// Listens again, on the same port.
-    pub fn go_on(&self) {
-        self.stop();
+        let (socket, address) = refusing_port();
         let _inside = RUNTIME.enter();
-        let listening = socket(self.address);
-        listening.listen(4096).unwrap();
-        listening.set_nonblocking(true).unwrap();
-        let listener = TcpListener::from_std(listening.into()).unwrap();
-        let task = RUNTIME.spawn(accept(listener, self.shared.clone()));
-        *self.accepting.lock().unwrap() = Some(task.abort_handle());
+        let accepting = RUNTIME.spawn(accept(socket.listen(4096).unwrap(), shared.clone()));
+        Self { address, shared, accepting: accepting.abort_handle() }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -319,15 +287,18 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Refuses new connections, and cuts the open ones.
     fn drop(&mut self) {
-        if let Some(task) = self.accepting.lock().unwrap().take() {
-            task.abort();
+        self.accepting.abort();
+        // The socket is closed once the task is gone.
+        while !self.accepting.is_finished() {
+            std::thread::yield_now();
         }
     }
 }
 
-/// A builder with a token, a client identifier and short limits, without the system's CA
-/// certificates, which take time to load.
+/// A builder with a token, a client identifier and short limits, which trusts [`tls::AUTHORITY`].
+/// Without the system's CA certificates, which take time to load.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
     Client::builder(url)
         .token(TOKEN)
@@ -335,15 +306,7 @@ pub fn builder(url: impl Into<String>) -> ClientBuilder {
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(10))
         .max_retries(0)
-        .configure_http(|http| http.tls_certs_only([]))
-}
-
-/// `SO_REUSEPORT` lets the listening socket share the port with the one that keeps it.
-fn socket(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_reuse_port(true).unwrap();
-    socket.bind(&address.into()).unwrap();
-    socket
+        .configure_http(|http| http.tls_certs_only([AUTHORITY.root()]))
 }
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
@@ -392,7 +355,7 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
         Some(acceptor) => Box::new(acceptor.accept(tcp).await?),
         None => Box::new(tcp),
     };
-    let mut connection = Connection { io, number, shared, unread: Vec::new() };
+    let mut connection = Connection { io, shared, unread: Vec::new() };
     match &shared.script {
         Script::Raw(script) => {
             let _ = connection.play(script(number)).await?;
@@ -411,7 +374,6 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
 
 struct Connection<'a> {
     io: Box<dyn Wire>,
-    number: usize,
     shared: &'a Shared,
     unread: Vec<u8>,
 }
@@ -483,11 +445,7 @@ impl Connection<'_> {
         let head = String::from_utf8_lossy(&self.unread[..end]).into_owned();
         self.unread.drain(..end + 4);
         let number = self.shared.count.fetch_add(1, SeqCst);
-        let mut request = Request { number, connection: self.number, head, body: Vec::new() };
-        let length = request.header("content-length").and_then(|length| length.parse().ok());
-        let length = length.unwrap_or(0);
-        while self.unread.len() < length && self.more().await? {}
-        request.body = self.unread.drain(..length.min(self.unread.len())).collect();
+        let request = Request { number, head };
         let mut requests = self.shared.requests.lock().unwrap();
         if requests.len() < REMEMBERED {
             requests.push(request.clone());

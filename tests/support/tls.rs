@@ -1,7 +1,7 @@
 //! Certificates made in the test, for [`Server::start_tls`](super::Server::start_tls).
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use plex_auth::reqwest;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -11,7 +11,10 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Who signs the servers' certificates. No client trusts it by default.
+/// The one that the tests' clients trust: keys take time to make.
+pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+
+/// Who signs the servers' certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
@@ -36,7 +39,7 @@ impl Authority {
         &self.der
     }
 
-    /// What makes a client trust it, to go through `configure_http` and `tls_certs_only`.
+    /// What makes a client trust it, to go through `tls_certs_only`.
     pub fn root(&self) -> reqwest::Certificate {
         reqwest::Certificate::from_der(&self.der).unwrap()
     }

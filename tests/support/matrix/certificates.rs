@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::ServerConfig;
 
-use super::{AUTHORITY, Case, Cases, Expected, HTTP, HTTPS, OK, SHORT, one_of, plain, retries};
-use crate::tls::Authority;
+use super::{Case, Cases, Expected, HTTP, HTTPS, SHORT, one_of, retries};
+use crate::tls::{AUTHORITY, Authority};
 use crate::{Server, Step};
 
 /// Nothing but the beginning of a TLS handshake arrived, once.
@@ -118,8 +118,4 @@ pub(super) fn hostile_names(cases: &mut Cases) {
         let rows = [("127.0.0.1", ""), ("localhost", ""), ("127-0-0-1.HASH.plex.direct", "")];
         invalid(cases, &rows, |_| AUTHORITY.server(name));
     }
-}
-
-pub(super) fn own_root(cases: &mut Cases) {
-    cases.answer("", HTTPS, plain, OK, |case, _| case.good());
 }

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use plex_auth::{Client, ClientBuilder, Error, Source};
 use serde_json::{Value, json as value};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::leak::{Search, shown, subscriber};
-use crate::tls::Authority;
-use crate::{Request, Server, Step, Steps, json};
+use crate::tls::AUTHORITY;
+use crate::{Request, Script, Server, Step, Steps, json};
 pub use sizes::{byte_by_byte, padded_chunks};
 pub use table::table;
 
@@ -148,9 +149,6 @@ pub fn short(builder: ClientBuilder) -> ClientBuilder {
     builder.timeout(SHORT).max_retries(2)
 }
 
-/// One for all cases: keys take time to make.
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
-
 /// A case while it runs.
 #[derive(Clone)]
 pub struct Case {
@@ -181,26 +179,24 @@ impl Case {
         &self,
         script: impl Fn(&Request) -> S + Send + Sync + 'static,
     ) -> Server {
-        if self.https { Server::start_tls(localhost(), script) } else { Server::start(script) }
+        Server::new(Script::answers(script), self.https.then(localhost))
     }
 
     pub fn raw_server<S: Into<Steps>>(
         &self,
         script: impl Fn(usize) -> S + Send + Sync + 'static,
     ) -> Server {
-        if self.https { Server::raw_tls(localhost(), script) } else { Server::raw(script) }
+        Server::new(Script::raw(script), self.https.then(localhost))
     }
 
     pub fn client(&self, server: &Server, settings: Settings) -> Client {
         self.client_at(&server.url(), settings)
     }
 
-    /// A client with the case's token, which trusts the authority.
+    /// A client with the case's token.
     pub fn client_at(&self, url: &str, settings: Settings) -> Client {
         let builder = crate::builder(url).token(&*self.secrets.caller);
-        let builder = builder.timeout(Duration::from_secs(20));
-        let root = AUTHORITY.root();
-        let builder = settings(builder.configure_http(move |http| http.tls_certs_only([root])));
+        let builder = settings(builder.timeout(Duration::from_secs(20)));
         self.search("ClientBuilder", &format!("{builder:?}"));
         let client = builder.build().unwrap();
         self.search("Client", &format!("{client:?}"));
@@ -316,9 +312,8 @@ impl Case {
     }
 }
 
-fn localhost() -> Arc<tokio_rustls::rustls::ServerConfig> {
-    static CONFIG: LazyLock<Arc<tokio_rustls::rustls::ServerConfig>> =
-        LazyLock::new(|| AUTHORITY.server("127.0.0.1"));
+fn localhost() -> Arc<ServerConfig> {
+    static CONFIG: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| AUTHORITY.server("127.0.0.1"));
     CONFIG.clone()
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{AUTHORITY, BOTH, Case, Cases, Expected, HTTP, OK, one_of, plain, retries};
+use super::{BOTH, Case, Cases, Expected, HTTP, OK, one_of, plain, retries};
+use crate::tls::AUTHORITY;
 use crate::{Server, Step, Steps, json, respond};
 
 /// The bodies of errors.

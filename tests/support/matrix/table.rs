@@ -68,9 +68,6 @@ macro_rules! faults {
                 a_tls_server_behind_http_is_named_as_such:
                     "a TLS server behind `http`" => "`Protocol`, which names `https`",
                     certificates::tls_server;
-                a_root_certificate_of_the_closure_is_trusted:
-                    "a root certificate added through the closure" => "the value",
-                    certificates::own_root;
             }
             "Sizes": {
                 a_body_without_end_is_cut_at_the_limit:
@@ -142,10 +139,6 @@ macro_rules! faults {
                     => "the status's error, escaped, at most 256 characters", bodies::escapes;
             }
             "Calls": {
-                an_outage_hits_each_of_256_calls_at_once:
-                    "256 calls at once on one client, against a server that stops and starts"
-                    => "each the value, or an error of the connection; then the value",
-                    connection::outage;
                 a_dropped_future_leaves_the_client_usable:
                     "a future dropped at each point" => "the next call's value", connection::dropped;
             }
