@@ -95,9 +95,9 @@ const OUTSIDE: &str = "
 | one of the runtimes shut down between calls | the value | `caller.rs: a_clone_works_after_its_siblings_runtime_was_shut_down` |
 | one of the runtimes shut down in the middle of a call | the others' values | `caller.rs: a_runtime_shut_down_in_the_middle_of_a_call_harms_no_other` |
 | a dropped call | its connection is closed | `caller.rs: a_call_that_was_dropped_closes_its_connection` |
-| 10,000 calls at once | each the value | `memory.rs: each_of_10_000_calls_at_once_ends` |
 | a body of 300,000 writes, 1 MiB of short connections, devices, XML elements or attributes | less than 32 MiB of memory | `memory.rs: a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut` |
-| a list of 340,000 unusable connections | one log event | `memory.rs: a_list_of_340_000_unusable_connections_is_one_log_event` |
+| a list of 340,000 connections | the first 1,000 are read, the unusable ones a count in the log | `answers.rs: unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_000` |
+| control characters, terminal escapes, bidirectional marks in a message | the status's error, escaped, at most 256 characters | `errors.rs: a_message_cannot_control_a_terminal_and_is_cut` |
 | 10,000 callers of an empty cache | one request | `token_cache.rs: ten_thousand_callers_of_an_empty_cache_send_one_request` |
 | a fetch whose caller's runtime ends | the token, fetched by a waiter | `token_cache.rs: after_a_callers_runtime_ends_a_waiter_in_another_one_fetches` |
 | a relay, a dead, a silent, a lying and the right address of a device | the right one; no other is sent a token | `connect.rs: the_right_one_of_five_is_found_and_no_other_gets_a_token` |

@@ -7,10 +7,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use plex_auth::{Client, Error, ErrorKind, Source};
-use support::matrix::{byte_by_byte, padded_chunks, tasks_left};
-use support::{Request, Server, Steps, good, json, leak};
+use plex_auth::{ErrorKind, Source};
+use support::matrix::{byte_by_byte, padded_chunks};
+use support::{Request, Server, Steps, json};
 
 /// Runs the test again in a process of its own, as the client of this server.
 fn in_own_process(test: &str, script: fn(&Request) -> Steps, client: impl AsyncFnOnce(String)) {
@@ -139,50 +138,4 @@ fn a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut() {
             assert!(growth < 32, "{growth} MiB: {name}");
         }
     });
-}
-
-#[test]
-fn each_of_10_000_calls_at_once_ends() {
-    const CALLS: usize = 10_000;
-    let script = |request: &Request| good(request, "fresh").into();
-    in_own_process("each_of_10_000_calls_at_once_ends", script, async |url| {
-        let limit = Duration::from_secs(60);
-        let builder = support::builder(url).connect_timeout(limit).timeout(limit).max_retries(3);
-        let client: Client = builder.build().unwrap();
-        let calls = join_all((0..CALLS).map(|_| client.transient_token()));
-        let calls = tokio::time::timeout(limit + Duration::from_secs(10), calls);
-        let results = calls.await.expect("a call hangs");
-        let done = results.iter().filter(|result| result.is_ok()).count();
-        for error in results.iter().filter_map(|result| result.as_ref().err()) {
-            // The system may not allow so many sockets.
-            let kind = Error::kind(error);
-            assert!(matches!(kind, ErrorKind::Connect | ErrorKind::Timeout), "{error}");
-        }
-        println!("{done} of {CALLS} answered, {} MiB at most", mib("VmHWM"));
-        assert!(done > 0);
-        drop(client);
-        assert_eq!(tasks_left().await, 0);
-    });
-}
-
-#[test]
-fn a_list_of_340_000_unusable_connections_is_one_log_event() {
-    let list = format!("[{}{{}}]", "{},".repeat(340_000));
-    let body = format!(
-        r#"{{"MediaContainer":{{"Device":{{"clientIdentifier":"243b47","accessToken":"a",
-        "Connection":{list}}}}}}}"#
-    );
-    let server = Server::start(move |_| json(&body));
-    let client = server.client();
-    let (subscriber, log) = leak::recorder();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let device = tracing::subscriber::with_default(subscriber, || {
-        let source = Source::server("243b47").unwrap();
-        runtime.block_on(client.source_connection_information(&source)).unwrap()
-    });
-    assert!(device.connections.is_empty());
-    let log = log.lock().unwrap();
-    let events: Vec<_> = log.lines().filter(|line| line.contains("ignored")).collect();
-    assert_eq!(events.len(), 1, "{events:#?}");
-    assert!(events[0].contains("unusable=1000"), "{events:#?}");
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use plex_auth::{Client, Error, ErrorKind, Source};
-use support::leak::{Search, shown};
+use support::leak::shown;
 use support::tls::{AUTHORITY, Authority, forward};
-use support::{Server, Step, TOKEN, json};
+use support::{Server, Step, json};
 use tokio_rustls::rustls::ServerConfig;
 
 const HASH: &str = "93b10b279ff8456686414add109854cd";
@@ -27,13 +27,10 @@ async fn each_candidate_says_why_it_is_not_secure() {
     let own = format!("*.{HASH}.plex.direct");
     let stranger = Authority::new();
     let plain = Server::raw(|_| Step::Close);
-    let rows: [(_, &str, &str); 9] = [
+    let rows: [(_, &str, &str); 6] = [
         (start(AUTHORITY.expired(&own)), "127-0-0-1.HASH.plex.direct", "has expired"),
-        (start(AUTHORITY.expired("127.0.0.1")), "127.0.0.1", "has expired"),
         (start(stranger.server(&own)), "127-0-0-1.HASH.plex.direct", "from an unknown issuer"),
-        (start(Authority::self_signed("127.0.0.1")), "127.0.0.1", "from an unknown issuer"),
         (start(AUTHORITY.server("a.example")), "127-0-0-1.HASH.plex.direct", "that it was issued"),
-        (start(AUTHORITY.server("a.example")), "127.0.0.1", "use the server's plex.direct name"),
         (start(AUTHORITY.server("a.example")), "localhost", "use the server's plex.direct name"),
         (start(AUTHORITY.server(&own)), "127.0.0.1", "use https://127-0-0-1.HASH.plex.direct:"),
         (plain, "127-0-0-1.HASH.plex.direct", "the port may need `http`"),
@@ -87,37 +84,5 @@ async fn a_bare_address_or_localhost_is_answered_with_the_address_that_then_work
         assert!(!shown(&error).contains("a.example"), "{error}");
         let token = client(suggested.as_str()).transient_token().await.unwrap();
         assert_eq!(token.expose_secret(), "fresh");
-    }
-}
-
-#[tokio::test]
-async fn hostile_names_in_a_certificate_are_neither_suggested_nor_shown() {
-    let long = "hostile.".repeat(2_000);
-    let names = [
-        TOKEN.to_owned(),
-        format!("\u{1b}[31mhostile\r\n{TOKEN}"),
-        format!("{long}plex.direct"),
-        format!("{HASH}.plex.direct"),
-        format!("*.{}.plex.direct", &HASH[1..]),
-        format!("*.{HASH}0.plex.direct"),
-        format!("*.{}g.plex.direct", &HASH[1..]),
-        format!("*.hostile.{HASH}.plex.direct"),
-        format!("*.{HASH}.plex.direct.hostile"),
-        format!("*.{HASH}.plex.direct\n"),
-        format!("*.{HASH}.hostileplex.direct"),
-        format!("hostile*.{HASH}.plex.direct"),
-    ];
-    let names = names.each_ref().map(String::as_str);
-    let server = start(AUTHORITY.server_with(&names));
-    let tokens = Search::new(&[TOKEN]);
-    for host in ["127.0.0.1", "localhost", "127-0-0-1.5d2c.plex.direct"] {
-        let error = error_at(&format!("https://{host}:{}", server.address().port())).await;
-        assert!(error.to_string().contains("for another name"), "{host}");
-        let shown = shown(&error);
-        assert_eq!(error.suggested_address(), None);
-        assert!(!tokens.finds_in(&shown), "a token is shown at {host}");
-        for name in ["hostile", &HASH[1..], "\\u{1b}", "\u{1b}"] {
-            assert!(!shown.contains(name), "{host}: {shown}");
-        }
     }
 }
