@@ -9,8 +9,15 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::time;
 
-/// The stopped clock of a test's runtime, which must be single-threaded.
+/// The stopped clock of a test's runtime, which must be single-threaded. It goes on when this is
+/// dropped.
 pub struct Clock(#[expect(dead_code, reason = "dropping it ends the task")] Sender<()>);
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        time::resume();
+    }
+}
 
 impl Clock {
     pub fn stop() -> Self {
