@@ -44,7 +44,7 @@ async fn xml_is_read_for_both_calls_and_identity() {
         let port = request.header("host").unwrap().rsplit(':').next().unwrap();
         let contents = match request.path() {
             "/security/token" => "size='0' token=\"t&#45;1\">\n<!-- token='no' -->".to_owned(),
-            "/identity" => "size=\"0\" machineIdentifier=\"243b47\">".to_owned(),
+            "/identity" => "size=\"0\" machineIdentifier=\"243B47\">".to_owned(),
             _ => format!(
                 "size=\"1\">
                  <Device name=\"K&#228;the&apos;s &amp; <!-- not\" clientIdentifier=\"243b47\"

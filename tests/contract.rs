@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
-use plex_auth::{ClientBuilder, ErrorKind, Source, wire};
+use plex_auth::{ErrorKind, Source, wire};
 use reqwest::Url;
 use serde_json::{Value, json};
 use support::{Request, Server, respond};
@@ -89,9 +89,10 @@ fn source() -> Source {
 }
 
 #[test]
-fn every_example_is_what_its_schema_allows() {
+fn every_body_has_examples_and_each_is_what_its_schema_allows() {
     let mut seen = 0;
     for call in CALLS {
+        assert!(call.contents().all(|(.., content)| !examples(content).is_empty()), "{call:?}");
         let contents = call.contents().map(|(.., content)| content);
         let parameters = ["query", "header"].into_iter().flat_map(|within| call.parameters(within));
         for holder in contents.chain(parameters) {
@@ -107,15 +108,6 @@ fn every_example_is_what_its_schema_allows() {
         }
     }
     assert!(seen > 30, "{seen} examples");
-}
-
-#[test]
-fn every_body_has_an_example() {
-    for call in CALLS {
-        for (status, media_type, content) in call.contents() {
-            assert!(!examples(content).is_empty(), "{call:?}, {status}, {media_type}");
-        }
-    }
 }
 
 /// The examples of one call's answers, with their statuses and media types.
@@ -211,28 +203,14 @@ fn the_examples_fit_the_wire_types_and_their_json_schemas() {
     }
 }
 
-/// Sets every optional client header.
-fn with_every_header(builder: ClientBuilder) -> ClientBuilder {
-    builder
-        .product("My Remote")
-        .version("2.4.1")
-        .platform("Android")
-        .platform_version("16")
-        .device("Tablet")
-        .model("PT-1100")
-        .device_vendor("Acme")
-        .device_name("Kitchen tablet")
-        .marketplace("googlePlay")
-}
-
 /// What has to be the same in what was sent and what is described: `all` parameters or only those
 /// that are required.
 #[track_caller]
-fn assert_as_described(call: Call, request: &Request, all_headers: bool, all_parameters: bool) {
+fn assert_as_described(call: Call, request: &Request, all: bool) {
     let (path, verb) = call.place();
     assert_eq!((request.path(), request.method().to_lowercase().as_str()), (path, verb));
 
-    let described = |within: &str, all: bool| -> BTreeSet<String> {
+    let described = |within: &str| -> BTreeSet<String> {
         let parameters = call.parameters(within);
         let parameters = parameters.filter(|parameter| all || parameter["required"] == true);
         parameters.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
@@ -240,7 +218,7 @@ fn assert_as_described(call: Call, request: &Request, all_headers: bool, all_par
     let url = Url::parse("http://localhost").unwrap().join(request.target()).unwrap();
     let sent: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let names: BTreeSet<_> = sent.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names, described("query", all_parameters));
+    assert_eq!(names, described("query"));
     assert_eq!(names.len(), sent.len(), "none is sent twice");
     for (name, value) in sent {
         let parameter = call.parameters("query").find(|parameter| parameter["name"] == name);
@@ -253,7 +231,7 @@ fn assert_as_described(call: Call, request: &Request, all_headers: bool, all_par
     }
 
     let mut expected: BTreeSet<String> =
-        described("header", all_headers).iter().map(|name| name.to_lowercase()).collect();
+        described("header").iter().map(|name| name.to_lowercase()).collect();
     let requirements = call.described().get("security").unwrap_or(&FRAGMENT["security"]);
     for scheme in requirements[0].as_object().unwrap().keys() {
         let scheme = &FRAGMENT["components"]["securitySchemes"][scheme];
@@ -269,23 +247,19 @@ fn assert_as_described(call: Call, request: &Request, all_headers: bool, all_par
 }
 
 #[tokio::test]
-async fn what_a_client_with_nothing_optional_sends_is_as_described() {
-    let server = Server::start(|request| support::good(request, "token-1"));
-    let client = server.client();
-    client.transient_token().await.unwrap();
-    client.source_connection_information(&Source::server("243b47").unwrap()).await.unwrap();
-    for (call, request) in CALLS.into_iter().zip(server.requests()) {
-        assert_as_described(call, &request, false, false);
-    }
-}
-
-#[tokio::test]
-async fn what_a_client_with_everything_optional_sends_is_as_described() {
-    let server = Server::start(|request| support::good(request, "token-1"));
-    let client = with_every_header(server.builder()).build().unwrap();
-    client.transient_token().await.unwrap();
-    client.refresh_source_connection_information(&Source::server("243b47").unwrap()).await.unwrap();
-    for (call, request) in CALLS.into_iter().zip(server.requests()) {
-        assert_as_described(call, &request, true, true);
+async fn what_a_client_sends_with_and_without_all_that_is_optional_is_as_described() {
+    for all in [false, true] {
+        let server = Server::start(|request| support::good(request, "token-1"));
+        let builder = server.builder();
+        let builder = if all { support::with_every_header(builder) } else { builder };
+        let (client, source) = (builder.build().unwrap(), Source::server("243b47").unwrap());
+        client.transient_token().await.unwrap();
+        match all {
+            true => client.refresh_source_connection_information(&source).await.unwrap(),
+            false => client.source_connection_information(&source).await.unwrap(),
+        };
+        for (call, request) in CALLS.into_iter().zip(server.requests()) {
+            assert_as_described(call, &request, all);
+        }
     }
 }

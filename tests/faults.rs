@@ -105,7 +105,6 @@ const OUTSIDE: &str = "
 | a device list that names link-local addresses, or what the builder would refuse | skipped, with a reason | `connect.rs: a_candidate_that_must_not_be_asked_is_skipped_with_a_reason` |
 | a device list with more than 100 addresses | 100 are tried, 10 are shown | `connect.rs: of_a_hostile_list_100_are_tried_and_10_are_shown` |
 | a source that restarted | `Unauthorized`; after `reconnect` the value | `connect.rs: reconnect_brings_the_token_of_a_source_that_restarted` |
-| a resolver that refuses `plex.direct` | the value without DNS, or an error that names the likely cause | `connect.rs: a_resolver_that_refuses_plex_direct_is_named_as_the_likely_cause` |
 | 429, 502, 503, 504, 520 to 524, 530 | the value, when it comes in time | `retries.rs: a_transient_failure_is_retried` |
 | any other failure | its error, not retried | `retries.rs: another_failure_is_not_retried` |
 | `Retry-After`: 0 while a server starts | the value, after the usual waits | `retries.rs: a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_default` |

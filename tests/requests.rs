@@ -38,10 +38,8 @@ async fn whatever_an_identifier_contains_stays_one_parameter() {
 #[tokio::test]
 async fn headers_are_sent_as_they_were_given_and_the_token_in_its_header_only() {
     let server = server();
-    let builder = server.builder().client_identifier("id-1").product("Käthe's Remote");
-    let builder = builder.version("2.4").platform("Linux").platform_version("6.1").device("PC");
-    let builder = builder.model("M1").device_vendor("Acme").device_name("Käthe's TV \u{1f4fa}");
-    builder.marketplace("store").build().unwrap().transient_token().await.unwrap();
+    let builder = support::with_every_header(server.builder().client_identifier("id-1"));
+    builder.build().unwrap().transient_token().await.unwrap();
     let request = server.request();
     for (name, value) in [
         ("accept", "application/json"),

@@ -6,7 +6,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
 
 use plex_auth::Token;
 use plex_auth::wire::WireToken;
@@ -17,8 +16,6 @@ const SECRET: &[u8; 24] = b"q8Jw2vXz5LtR7mNc3KbY9pHd";
 static LOOKING: AtomicBool = AtomicBool::new(false);
 static FREED_WITH_IT: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
-/// One test at a time: the counters are the process's.
-static ALONE: Mutex<()> = Mutex::new(());
 
 struct Looking;
 
@@ -63,39 +60,22 @@ fn secret() -> String {
     String::from_utf8(SECRET.to_vec()).unwrap()
 }
 
-#[test]
-fn a_dropped_string_would_be_seen() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = secret();
-    assert_eq!(freed_with_it(|| drop(text)), 1);
-}
-
+/// One test, because the counters are the process's.
 #[test]
 fn the_last_clone_of_a_token_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // From a `&str`, and from a `String`, whose buffer it takes over.
+    // What a dropped string leaves is seen.
     let text = secret();
-    for token in [Token::try_from(&*text).unwrap(), Token::try_from(secret()).unwrap()] {
+    assert_eq!(freed_with_it(|| drop(text)), 1);
+
+    // From a `&str`, and from a `String`, whose buffer it takes over.
+    for token in [Token::try_from(&*secret()).unwrap(), Token::try_from(secret()).unwrap()] {
         let clone = token.clone();
         drop(token);
         assert_eq!(clone.expose_secret().as_bytes(), SECRET);
         assert_eq!(freed_with_it(|| drop(clone)), 0);
     }
-    drop(text);
-}
-
-#[test]
-fn a_refused_token_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let wrong = secret() + "\n";
-    assert_eq!(freed_with_it(|| drop(Token::try_from(wrong).unwrap_err())), 0);
-}
-
-#[test]
-fn a_token_from_a_body_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let json = format!("\"{}\"", secret());
-    let token: WireToken = serde_json::from_str(&json).unwrap();
-    assert_eq!(freed_with_it(|| drop(token)), 0);
-    drop(json);
+    let refused = secret() + "\n";
+    assert_eq!(freed_with_it(|| drop(Token::try_from(refused).unwrap_err())), 0);
+    let of_a_body: WireToken = serde_json::from_str(&format!("\"{}\"", secret())).unwrap();
+    assert_eq!(freed_with_it(|| drop(of_a_body)), 0);
 }

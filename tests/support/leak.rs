@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use plex_auth::Error;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -120,7 +122,7 @@ pub fn shown(error: &Error) -> String {
 
 /// A subscriber that passes every span and event of every crate, at every level, to `sink`, as
 /// text, and records of the `log` crate with them.
-pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl tracing::Subscriber {
+pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber {
     // Once a process; another test may have done it.
     let _ = tracing_log::LogTracer::init();
     // While there is just one, what other threads log first is switched off for all of them.
@@ -131,7 +133,7 @@ pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl tracing::
 }
 
 /// The same, into a string.
-pub fn recorder() -> (impl tracing::Subscriber, Arc<Mutex<String>>) {
+pub fn recorder() -> (impl Subscriber, Arc<Mutex<String>>) {
     let text = Arc::new(Mutex::new(String::new()));
     let copy = text.clone();
     let subscriber = subscriber(move |line| {
@@ -146,40 +148,37 @@ struct Recorder {
     sink: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
-    fn on_new_span(
-        &self,
-        attributes: &tracing::span::Attributes<'_>,
-        _: &tracing::Id,
-        _: Context<'_, S>,
-    ) {
-        let mut line = Line(attributes.metadata().name().to_owned());
-        attributes.record(&mut line);
+impl Recorder {
+    fn record(&self, name: &str, fields: impl FnOnce(&mut Line)) {
+        let mut line = Line(name.to_owned());
+        fields(&mut line);
         (self.sink)(&line.0);
     }
+}
 
-    fn on_record(&self, _: &tracing::Id, values: &tracing::span::Record<'_>, _: Context<'_, S>) {
-        let mut line = Line(String::new());
-        values.record(&mut line);
-        (self.sink)(&line.0);
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
+    fn on_new_span(&self, span: &span::Attributes<'_>, _: &span::Id, _: Context<'_, S>) {
+        self.record(span.metadata().name(), |line| span.record(line));
     }
 
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(event.metadata().target().to_owned());
-        event.record(&mut line);
-        (self.sink)(&line.0);
+    fn on_record(&self, _: &span::Id, values: &span::Record<'_>, _: Context<'_, S>) {
+        self.record("", |line| values.record(line));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.record(event.metadata().target(), |line| event.record(line));
     }
 }
 
 struct Line(String);
 
-impl tracing::field::Visit for Line {
-    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
         // Unescaped, too: not every subscriber escapes.
         write!(self.0, " {field}={value} {value:?}").unwrap();
     }
 
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         write!(self.0, " {field}={value:?}").unwrap();
     }
 }

@@ -309,6 +309,20 @@ pub fn builder(url: impl Into<String>) -> ClientBuilder {
         .configure_http(|http| http.tls_certs_only([AUTHORITY.root()]))
 }
 
+/// Sets every optional client header.
+pub fn with_every_header(builder: ClientBuilder) -> ClientBuilder {
+    builder
+        .product("Käthe's Remote")
+        .version("2.4")
+        .platform("Linux")
+        .platform_version("6.1")
+        .device("PC")
+        .model("M1")
+        .device_vendor("Acme")
+        .device_name("Käthe's TV \u{1f4fa}")
+        .marketplace("store")
+}
+
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     fn tcp(&self) -> &TcpStream;
 }

@@ -11,7 +11,8 @@ use crate::{Step, Steps, json, refusing_port};
 const BYTE: Duration = Duration::from_millis(100);
 
 pub(super) fn unresolved(cases: &mut Cases) {
-    let expected = one_of("Connect").says("the host's name could not be resolved").attempts(2);
+    let says = "the host's name could not be resolved (DNS servers with rebinding protection";
+    let expected = one_of("Connect").says(says).attempts(2);
     cases.each(HTTP, move |case| async move {
         // A label of more than 63 characters: no resolver asks the network for it.
         let url = format!("http://{}.local", "a".repeat(64));

@@ -10,7 +10,8 @@ macro_rules! faults {
         $macro! {
             "Connection": {
                 a_name_that_does_not_resolve_is_named_as_such:
-                    "a host's name that does not resolve" => "`Connect`, retried",
+                    "a host's name that does not resolve"
+                    => "`Connect`, which names rebinding protection as a cause; retried",
                     connection::unresolved;
                 a_refused_connection_is_retried_twice:
                     "connection refused" => "`Connect`, retried twice at most", connection::refused;
