@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use plex_auth::{ErrorKind, Source};
 use support::matrix::{byte_by_byte, padded_chunks};
-use support::{Request, Server, Steps, json};
+use support::{Request, Server, Step, Steps, json};
 
 /// A number of `/proc/self/status`, in MiB: `VmRSS` is now, `VmHWM` the most so far.
 fn mib(name: &str) -> u64 {
@@ -60,6 +60,10 @@ const CASES: &[Case] = &[
     ("an identity in writes", IDENTITY, || byte_by_byte(200, &padded(300_000)).into()),
     ("an identity in chunks", IDENTITY, || padded_chunks(200, &padded(6_000), 8_000).into()),
     ("an error in writes", SOURCE, || byte_by_byte(404, &padded(60_000)).into()),
+    ("an endless error", SOURCE, || {
+        let head = b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec();
+        vec![Step::Send(head), Step::Endless(vec![b'['; 64 * 1024])].into()
+    }),
     ("empty connections", SOURCE, || devices("{},", 340)),
     ("many empty connections", SOURCE, || devices("{},", 1_000)),
     ("few empty connections", SOURCE, || devices("{},", 4)),
