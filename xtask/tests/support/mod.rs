@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
+use similar::TextDiff;
 
 /// The small description.
 pub(crate) const SPEC: &str = include_str!("spec.yaml");
@@ -53,12 +54,13 @@ impl Folder {
         run(&self.0, arguments)
     }
 
-    /// Runs `drift` on a text.
+    /// Runs `drift` on a text, which must end with this code and this output.
     #[track_caller]
     pub(crate) fn assert_drift(&self, name: &str, text: &str, code: i32, stdout: &str) -> Run {
         self.write("new", text);
         let run = self.run(&["drift", "new"]);
-        assert_eq!(run.stdout, stdout, "{name}: {}", run.stderr);
+        let diff = TextDiff::from_lines(stdout, &run.stdout).unified_diff().to_string();
+        assert!(diff.is_empty(), "{name}:\n{diff}{}", run.stderr);
         assert_eq!(run.code, Some(code), "{name}: {}", run.stderr);
         run
     }
@@ -89,13 +91,14 @@ pub(crate) fn cases(text: &str) -> Map<String, Value> {
     yaml_serde::from_str(text).unwrap()
 }
 
-/// The small description, changed by a merge patch in which `gone` removes a key.
+/// The small description, changed by a patch.
 pub(crate) fn patched(patch: &Value) -> Value {
     let mut spec = yaml_serde::from_str(SPEC).unwrap();
     merge(&mut spec, patch);
     spec
 }
 
+/// Applies a merge patch in which `gone` removes a key.
 pub(crate) fn merge(value: &mut Value, patch: &Value) {
     match (value, patch) {
         (Value::Object(object), Value::Object(patch)) => {
