@@ -135,7 +135,7 @@ fn text_from_a_document_is_escaped_and_cut() {
     let get = json!({
         "security": [{ (hostile): [hostile] }],
         "parameters": [{ "name": long, "in": hostile, "schema": { "const": long } }],
-        "responses": { "400": { "$ref": hostile } },
+        "responses": { "400": { "$ref": hostile.to_owned() + &long.repeat(3) } },
     });
     let properties = [
         json!({ (hostile): { "type": hostile, "enum": 5 } }),
