@@ -24,6 +24,7 @@ impl Document {
             // Plex's own description has 35,000 nodes and 670 KB.
             budget: serde_saphyr::budget! {
                 max_nodes: 100_000,
+                max_merge_keys: 1_000,
                 max_total_scalar_bytes: 8_000_000,
             },
             strict_booleans: true,
