@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT,
+};
 use reqwest::{Method, Request, Response, ResponseBuilderExt as _, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -42,7 +44,7 @@ pub(crate) const CLIENT_IDENTIFIER: HeaderName =
 /// What the hooks need to know. `Debug` shows no token: the header's value is marked as sensitive.
 #[derive(Clone, Debug)]
 pub(crate) struct Inner {
-    /// Of every request of the generated client: the token and the client headers.
+    /// Of every request, the token among them.
     pub(crate) headers: HeaderMap,
     pub(crate) max_response_bytes: usize,
 }
@@ -62,9 +64,8 @@ impl ClientHooks<Inner> for generated::Client {
     /// not know.
     async fn pre<E>(&self, request: &mut Request, _: &OperationInfo) -> Outcome<E> {
         *request.headers_mut() = self.inner.headers.clone();
-        if request.method() == Method::POST {
-            // Proxies answer 411 to one without it.
-            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        if request.method() != Method::POST {
+            request.headers_mut().remove(CONTENT_LENGTH);
         }
         Ok(())
     }
@@ -96,7 +97,12 @@ impl generated::Client {
         const INFO: OperationInfo = OperationInfo { operation_id: "getIdentity" };
         let mut url = base.clone();
         url.set_path(&format!("{}/identity", base.path().trim_end_matches('/')));
-        let result = self.exec(Request::new(Method::GET, url), &INFO).await;
+        let mut request = Request::new(Method::GET, url);
+        for name in [ACCEPT, USER_AGENT] {
+            let value = self.inner.headers.get(&name).cloned();
+            request.headers_mut().extend(value.map(|value| (name, value)));
+        }
+        let result = self.exec(request, &INFO).await;
         self.post(&result, &INFO).await?;
         match result? {
             response if response.status() == StatusCode::OK => {

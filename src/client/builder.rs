@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::address;
 use crate::api;
@@ -39,7 +39,14 @@ impl ClientBuilder {
             allow_insecure_http: false,
             relay: true,
         };
-        let headers = HeaderMap::new();
+        const VERSION: &str = concat!("plex-auth/", env!("CARGO_PKG_VERSION"));
+        let headers = HeaderMap::from_iter([
+            // A PMS returns XML unless it asks for JSON.
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            // Of a POST only: proxies answer 411 to one without it.
+            (CONTENT_LENGTH, HeaderValue::from_static("0")),
+            (USER_AGENT, HeaderValue::from_static(VERSION)),
+        ]);
         Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
     }
 
@@ -189,7 +196,7 @@ impl ClientBuilder {
     ///   invalid, and what to do;
     /// - [`HttpSetup`](ErrorKind::HttpSetup): `reqwest` can't be set up, for example where no CA
     ///   certificates are installed.
-    pub fn build(mut self) -> Result<Client, Error> {
+    pub fn build(self) -> Result<Client, Error> {
         let address = address::parse(&self.address)?;
         if let Some(error) = self.first_error {
             return Err(error);
@@ -211,10 +218,6 @@ impl ClientBuilder {
                            unencrypted: use `https`, or call `.allow_insecure_http(true)`";
             return Err(Error::new(ErrorKind::InvalidAddress, problem));
         }
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        const THIS_CRATE: &str = concat!("plex-auth/", env!("CARGO_PKG_VERSION"));
-        let user_agent = self.headers.remove(USER_AGENT);
-        let user_agent = user_agent.unwrap_or(HeaderValue::from_static(THIS_CRATE));
         // Before the closure, which may change it.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -233,9 +236,6 @@ impl ClientBuilder {
             .no_brotli()
             .no_zstd()
             .no_deflate()
-            // A PMS returns XML unless `Accept` asks for JSON.
-            .default_headers(HeaderMap::from_iter([(ACCEPT, JSON)]))
-            .user_agent(user_agent)
             .connect_timeout(self.settings.connect_timeout)
             .timeout(self.settings.timeout)
             .build()

@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
         check_runtime()?;
         let attempt = || async {
             let sent_at = Timestamp::now();
-            self.attempt(request()).await.map(|body| (sent_at, body))
+            self.attempt(&request).await.map(|body| (sent_at, body))
         };
         // Most calls need no loop and no timer beside reqwest's own.
         match attempt().await {
@@ -123,12 +123,13 @@ impl<'a> Call<'a> {
             .await
     }
 
-    pub(crate) async fn attempt<T: DeserializeOwned>(
-        &self,
-        request: impl Future<Output = Result<ResponseValue<T>, Raw>>,
-    ) -> Result<T, Error> {
+    pub(crate) async fn attempt<T, F>(&self, request: impl Fn() -> F) -> Result<T, Error>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+    {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        match request.await {
+        match request().await {
             Ok(response) => Ok(response.into_inner()),
             Err(raw) => Box::pin(self.recover(raw)).await,
         }

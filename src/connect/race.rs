@@ -97,7 +97,7 @@ async fn verify<'a>(
     let Candidate { connection, error } = candidate;
     let call = client.call(Operation::Identity).to(&connection.uri, deadline);
     let once = || async {
-        let body = call.attempt(client.0.api.get_identity(&connection.uri)).await?;
+        let body = call.attempt(|| client.0.api.get_identity(&connection.uri)).await?;
         match source.matches(&body.media_container.machine_identifier) {
             true => Ok(()),
             false => Err(call.unusable(WrongServer, "another server answers there")),
