@@ -61,6 +61,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     token: Option<TransientToken>,
+    /// When the last fetch was started.
+    started: Option<Instant>,
     /// No fetch starts before this.
     not_before: Option<Instant>,
     /// The last error, and how many there were in a row.
@@ -136,6 +138,8 @@ impl TokenCache {
         let mut state = self.state();
         if state.token.as_ref().is_some_and(|cached| cached.expose_secret() == token) {
             state.token = None;
+            let spaced = state.started.map(|started| after(started, FIRST_WAIT));
+            state.not_before = state.not_before.max(spaced);
         }
     }
 
@@ -158,10 +162,10 @@ impl TokenCache {
         if let Some(not_before) = not_before {
             sleep_until(not_before).await;
         }
-        let started = Instant::now();
+        self.state().started = Some(Instant::now());
         let token = self.0.client.transient_token().await.or_else(|error| self.failed(error))?;
-        let not_before = Some(after(started, FIRST_WAIT));
-        *self.state() = State { token: Some(token.clone()), not_before, failure: None };
+        let mut state = self.state();
+        *state = State { token: Some(token.clone()), started: state.started, ..State::default() };
         Ok(token)
     }
 

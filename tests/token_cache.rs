@@ -8,6 +8,7 @@ use plex_auth::{Error, ErrorKind, TokenCache, TransientToken};
 use support::clock::Clock;
 use support::{Server, Step, Steps, good, leak, respond};
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::Instant;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -271,6 +272,25 @@ async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
     cached.clock.advance(SECOND + MS).await;
     cached.cache.invalidate("transient-3");
     cached.assert_token("transient-4", 5).await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_was_on_its_way_at_the_invalidation_counts_for_the_second_between_fetches() {
+    let cached = Cached::late(Server::start(|request| match request.number {
+        1 => Step::Silence.into(),
+        number => Steps::from(good(request, &format!("transient-{number}"))),
+    }));
+    let cached = cached.await;
+    let dropped = cached.call();
+    requests(&cached.server, 2).await;
+    cached.cache.invalidate("transient-0");
+    dropped.abort();
+    dropped.await.unwrap_err();
+
+    let started = Instant::now();
+    let waiting = cached.clock.run(cached.call()).await;
+    cached.assert(waiting.unwrap(), "transient-2", 3);
+    assert!(started.elapsed() >= SECOND, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
