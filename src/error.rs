@@ -299,12 +299,6 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<std::convert::Infallible> for Error {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
 /// Why a connection of a source failed or was skipped. From [`Error::candidates`].
 #[derive(Clone, Debug)]
 pub struct CandidateError {

@@ -33,5 +33,5 @@ pub use crate::client::{Client, ClientBuilder};
 pub use crate::connect::Connected;
 pub use crate::error::{CandidateError, Error, ErrorKind};
 pub use crate::source::{Connection, Device, Source, SourceKind};
-pub use crate::token::{Token, TransientToken};
+pub use crate::token::{IntoToken, Token, TransientToken};
 pub use crate::token_cache::TokenCache;

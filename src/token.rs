@@ -25,13 +25,35 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
 /// that the token was read from.
 ///
 /// Made from a `&str` or `String`, by `parse()`, or by serde: 1 or more visible ASCII characters,
-/// which is what a header can carry and what every Plex token consists of.
+/// which is what a header can carry and what every Plex token consists of. Everything else is
+/// [`ErrorKind::InvalidToken`], and so is what people paste by mistake: quotes, `X-Plex-Token=`, the
+/// rest of a URL, a `claim-` token. The error says what to remove, and does not repeat the text.
 ///
 /// ```
 /// # fn main() -> Result<(), plex_auth::Error> {
 /// let token: plex_auth::Token = "xxxx".parse()?;
 /// assert_eq!(format!("{token:?}"), "Token([REDACTED])");
 /// assert!(plex_auth::Token::try_from("X-Plex-Token=xxxx").is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// clap and toml do repeat it: when a value can't be parsed, clap prints the argument and toml the
+/// line of the file, so a mistyped token ends up on the screen or in a log. Let them read a
+/// `String`, and convert that:
+///
+/// ```
+/// use plex_auth::Token;
+///
+/// #[derive(serde::Deserialize)] // or `clap::Parser`
+/// struct Config {
+///     token: String, // not `Token`
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = r#"{"token": "xxxx"}"#;
+/// let config: Config = serde_json::from_str(text)?; // or `toml::from_str`
+/// let token = Token::try_from(config.token)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -65,27 +87,49 @@ impl Token {
 
     /// A token from a person or a configuration, with the mistakes that they make.
     fn from_caller(text: Zeroizing<String>) -> Result<Self, Error> {
-        const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '‘', '’'];
         let lower = Zeroizing::new(text.to_ascii_lowercase());
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| lower.starts_with(prefix));
-        let checked = if text.trim() != text.as_str() {
-            Err("it begins or ends with white space: remove it")
-        } else if lower.contains("x-plex-token") {
-            Err("it contains `X-Plex-Token`: remove that and everything before the token itself")
-        } else if starts(&["bearer ", "token ", "basic "]) {
-            Err("it begins with an authorization scheme: remove `Bearer ` or the like")
-        } else if starts(&["authorization:", "token=", "token:"]) {
-            Err("it begins with a name: remove everything before the token itself")
-        } else if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
-            Err("it is in quotes: remove them")
-        } else if text.starts_with('<') && text.ends_with('>') {
-            Err("it is in angle brackets: remove them, and put the token there")
-        } else {
-            Self::from_server(text)
+        let checked = match MISTAKES.iter().find(|(is_made, _)| is_made(&lower)) {
+            Some((_, advice)) => Err(*advice),
+            None => Self::from_server(text),
         };
         checked.map_err(|problem| Error::new(ErrorKind::InvalidToken, problem))
     }
 }
+
+/// The quotation marks that people and word processors put around a value.
+pub(crate) const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»'];
+
+const SCHEMES: [&str; 4] = ["authorization:", "bearer ", "token ", "basic "];
+
+/// A test of the text in lower case, and what to do when it is true.
+type Mistake = (fn(&str) -> bool, &'static str);
+
+/// What people paste in place of a token, or along with it. The first that applies counts.
+const MISTAKES: [Mistake; 8] = [
+    (|text| text.trim() != text, "it begins or ends with white space: remove it"),
+    (
+        |text| ["x-plex-token", "token=", "token:"].iter().any(|name| text.contains(name)),
+        "it contains a name such as `X-Plex-Token`: remove everything but the token itself",
+    ),
+    (
+        |text| SCHEMES.iter().any(|scheme| text.starts_with(scheme)),
+        "it begins with an authorization scheme: remove `Bearer ` or the like",
+    ),
+    (|text| text.starts_with(QUOTES) || text.ends_with(QUOTES), "it is in quotes: remove them"),
+    (
+        |text| text.starts_with('<') && text.ends_with('>'),
+        "it is in angle brackets: remove them, and put the token there",
+    ),
+    (
+        |text| text.starts_with("claim-"),
+        "it is a claim token, which sets a new server up: use the account's token",
+    ),
+    (|text| text.contains("://"), "it is a URL: use the token itself"),
+    (
+        |text| ["&", "?", "%26", "x-plex-"].iter().any(|rest| text.contains(rest)),
+        "it has the rest of a URL behind it: remove `&` or `?` and what follows",
+    ),
+];
 
 impl FromStr for Token {
     type Err = Error;
@@ -126,6 +170,41 @@ impl From<&TransientToken> for Token {
         transient.token.clone()
     }
 }
+
+mod sealed {
+    use super::{Error, Token};
+
+    pub trait Sealed {
+        fn into_token(self) -> Result<Token, Error>;
+    }
+}
+
+/// What a token can be made from: a `&str`, a `String`, a [`Token`] or a [`TransientToken`]. No other
+/// type can implement it.
+#[diagnostic::on_unimplemented(
+    message = "a token can't be made from `{Self}`",
+    label = "not a `&str`, a `String` or a `Token`",
+    note = "where this is the result of `std::env::var(..)`, handle its error first, for example \
+            with `?`, and pass the `String`"
+)]
+pub trait IntoToken: sealed::Sealed {}
+
+macro_rules! into_token {
+    ($($from:ty)*: $token:ident => $converted:expr) => {
+        $(impl IntoToken for $from {}
+
+        impl sealed::Sealed for $from {
+            fn into_token(self) -> Result<Token, Error> {
+                let $token = self;
+                $converted
+            }
+        })*
+    };
+}
+
+into_token! { &str String &String: text => Token::try_from(text) }
+into_token! { &Token TransientToken &TransientToken: token => Ok(token.into()) }
+into_token! { Token: token => Ok(token) }
 
 /// From a string. The error does not repeat it.
 impl<'de> Deserialize<'de> for Token {
@@ -169,6 +248,16 @@ impl Timestamp {
 ///
 /// Up to PMS 1.42.2.10156 its holder could exchange it for the account's permanent token
 /// (CVE-2025-69414), so there handing it out is as dangerous as handing out the real one.
+///
+/// ```no_run
+/// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
+/// # fn play(_url: String) {}
+/// let token = client.transient_token().await?;
+/// play(format!("http://192.168.1.20:32400/..?X-Plex-Token={}", token.expose_secret()));
+/// println!("it has to be replaced in {:?} at the latest", token.time_left());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TransientToken {
     token: Token,
@@ -181,7 +270,18 @@ impl TransientToken {
     }
 
     /// A transient token that was fetched at this time, for tests of code that uses one.
-    #[cfg(feature = "httpmock")]
+    ///
+    /// ```
+    /// # fn main() -> Result<(), plex_auth::Error> {
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let fetched_at = SystemTime::now() - Duration::from_secs(47 * 60 * 60);
+    /// let token = plex_auth::TransientToken::for_test("xxxx".parse()?, fetched_at);
+    /// assert!(token.time_left() <= Duration::from_secs(60 * 60));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "test-util")]
     pub fn for_test(token: Token, fetched_at: SystemTime) -> Self {
         Self::new(token, Timestamp { wall: fetched_at, ..Timestamp::now() })
     }
@@ -221,19 +321,31 @@ mod tests {
             (" abc", "white space"),
             ("abc\n", "white space"),
             ("\u{a0}abc", "white space"),
-            ("X-Plex-Token=abc", "contains `X-Plex-Token`"),
-            ("?x-plex-token=abc", "contains `X-Plex-Token`"),
-            ("X-Plex-Token: abc", "contains `X-Plex-Token`"),
-            ("http://host:32400/?X-Plex-Token=abc", "contains `X-Plex-Token`"),
+            ("X-Plex-Token=abc", "such as `X-Plex-Token`"),
+            ("?x-plex-token=abc", "such as `X-Plex-Token`"),
+            ("X-Plex-Token: abc", "such as `X-Plex-Token`"),
+            ("http://host:32400/?X-Plex-Token=abc", "such as `X-Plex-Token`"),
             ("Bearer abc", "authorization scheme"),
             ("bearer abc", "authorization scheme"),
-            ("Authorization: Bearer abc", "begins with a name"),
-            ("token=abc", "begins with a name"),
+            ("Authorization: Bearer abc", "authorization scheme"),
+            ("token=abc", "such as `X-Plex-Token`"),
+            ("PLEX_TOKEN=abc", "such as `X-Plex-Token`"),
+            ("authToken: abc", "such as `X-Plex-Token`"),
+            ("X-Plex-Token=abc&X-Plex-Product=app", "everything but the token"),
             ("\"abc\"", "in quotes"),
             ("'abc'", "in quotes"),
             ("“abc”", "in quotes"),
             ("abc\"", "in quotes"),
             ("<abc>", "angle brackets"),
+            ("„abc“", "in quotes"),
+            ("claim-abc", "a claim token"),
+            ("Claim-abc", "a claim token"),
+            ("abc&X-Plex-Product=app", "remove `&`"),
+            ("abc&type=1", "remove `&`"),
+            ("abc%26type=1", "remove `&`"),
+            ("abc?type=1", "remove `&` or `?`"),
+            ("abc;X-Plex-Product=app", "remove `&`"),
+            ("https://host:32400", "it is a URL"),
             ("a bc", "not visible ASCII"),
             ("äbc", "not visible ASCII"),
         ] {
@@ -241,7 +353,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidToken, "{text}");
             assert!(error.to_string().contains(advice), "{text}: {error}");
         }
-        for token in ["abc", "a'b", "bearer", "tokens", "eyJh.eyJz.c2ln-_", "{[(abc"] {
+        for token in
+            ["abc", "a'b", "bearer", "tokens", "eyJh.eyJz.c2ln-_", "{[(abc", "claims", "a+b/c=="]
+        {
             assert_eq!(Token::try_from(token).unwrap().expose_secret(), token);
         }
     }

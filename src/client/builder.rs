@@ -11,7 +11,7 @@ use crate::api;
 use crate::client::{Client, Settings};
 use crate::dns::Resolver;
 use crate::error::{Details, Error, ErrorKind};
-use crate::token::Token;
+use crate::token::{IntoToken, Token};
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
@@ -51,14 +51,10 @@ impl ClientBuilder {
     }
 
     /// The caller's token. Required.
-    pub fn token<T>(mut self, token: T) -> Self
-    where
-        T: TryInto<Token>,
-        T::Error: Into<Error>,
-    {
-        match token.try_into() {
+    pub fn token(mut self, token: impl IntoToken) -> Self {
+        match token.into_token() {
             Ok(token) => self.token = Some(token),
-            Err(error) => self.keep(error.into()),
+            Err(error) => self.keep(error),
         }
         self
     }

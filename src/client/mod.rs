@@ -11,7 +11,7 @@ use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType
 use crate::api::{self, Inner, generated, wire};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Device, Source, SourceKind};
-use crate::token::{Token, TransientToken};
+use crate::token::{IntoToken, Token, TransientToken};
 
 mod builder;
 #[cfg(feature = "rustls")]
@@ -102,13 +102,8 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidToken`].
-    pub fn with_token<T>(&self, token: T) -> Result<Self, Error>
-    where
-        T: TryInto<Token>,
-        T::Error: Into<Error>,
-    {
-        let token = token.try_into().map_err(Into::into)?;
-        Ok(self.bind(self.0.address.clone(), token))
+    pub fn with_token(&self, token: impl IntoToken) -> Result<Self, Error> {
+        Ok(self.bind(self.0.address.clone(), token.into_token()?))
     }
 
     /// Gets a transient token: temporary, with the access level of the client's own token.
