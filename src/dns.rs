@@ -1,11 +1,25 @@
-//! `plex.direct` names without DNS; every other name goes to the system.
+//! The resolver: `plex.direct` names that lead into a local network without DNS, every other name by
+//! the system.
 
-use std::future::ready;
+use std::io;
 use std::iter;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long the system may take for a `plex.direct` name with a public address.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Look-ups of the system at a time, by all clients of the process. Each holds a thread of tokio's
+/// blocking pool, which the app needs for its files, too.
+static LOOK_UPS: Semaphore = Semaphore::const_new(8);
 
 /// The resolver of every client.
 ///
@@ -13,22 +27,87 @@ use tokio::runtime::Handle;
 /// (<https://support.plex.tv/articles/206225077>). A `plex.direct` name contains its address, so no
 /// DNS server needs to be asked. This weakens nothing: the certificate is still checked against the
 /// name, and whoever chose the name could have chosen the address.
+///
+/// A name with a public address goes to the system first, which may know a better one: where there is
+/// DNS64, or a router without hairpin. Where the system fails, the address in the name is used.
 #[derive(Debug)]
 pub(crate) struct Resolver;
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        if let Some(ip) = plex_direct(name.as_str()) {
-            // reqwest puts the URL's port in the place of 0.
-            let found: Addrs = Box::new(iter::once(SocketAddr::new(ip, 0)));
-            return Box::pin(ready(Ok(found)));
-        }
+        let contained = plex_direct(name.as_str());
         Box::pin(async move {
-            // As reqwest's own resolver, but without a panic where there is no runtime.
-            let look_up = move || (name.as_str(), 0).to_socket_addrs();
-            let found = Handle::try_current()?.spawn_blocking(look_up).await??;
-            Ok(Box::new(found) as Addrs)
+            if let Some(ip) = contained.filter(|ip| is_local_ip(*ip)) {
+                return Ok(addrs(ip));
+            }
+            // Without a runtime, the timer and the look-up would panic.
+            Handle::try_current()?;
+            // As reqwest's own resolver.
+            let looked_up = look_up(&LOOK_UPS, move || (name.as_str(), 0).to_socket_addrs());
+            match contained {
+                Some(ip) => Ok(or_contained(looked_up, ip).await),
+                None => Ok(Box::new(looked_up.await?) as Addrs),
+            }
         })
+    }
+}
+
+/// reqwest puts the URL's port in the place of 0.
+fn addrs(ip: IpAddr) -> Addrs {
+    Box::new(iter::once(SocketAddr::new(ip, 0)))
+}
+
+/// What the system finds in time, otherwise the address that the name contains.
+async fn or_contained<F, I>(looked_up: F, ip: IpAddr) -> Addrs
+where
+    F: Future<Output = Result<I, BoxError>>,
+    I: Iterator<Item = SocketAddr> + Send + 'static,
+{
+    let Ok(Ok(found)) = timeout(LONGEST_WAIT, looked_up).await else { return addrs(ip) };
+    let mut found = found.peekable();
+    match found.peek() {
+        Some(_) => Box::new(found),
+        None => addrs(ip),
+    }
+}
+
+/// Calls `system` in a thread, where it may block, as soon as there is a permit.
+async fn look_up<T: Send + 'static>(
+    permits: &'static Semaphore,
+    system: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, BoxError> {
+    let permit = permits.acquire().await?;
+    let found = spawn_blocking(move || {
+        // Until the system returns, even when nobody waits for it any more.
+        let _permit = permit;
+        system()
+    });
+    Ok(found.await?.map_err(|error| out_of_files().unwrap_or(error))?)
+}
+
+/// The error of a process (EMFILE) or a system (ENFILE) that has no file descriptors left, if that is
+/// so now: a socket is opened to find out. `getaddrinfo` does not always say it.
+pub(crate) fn out_of_files() -> Option<io::Error> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_out_of_files)
+}
+
+/// Whether an error says that there are no file descriptors left.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    // WSAEMFILE of Winsock; ENFILE and EMFILE, the same numbers on every Unix.
+    let codes: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Whether an address belongs to this machine, or to a private, link-local or overlay network.
+pub(crate) fn is_local_ip(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            // 100.64.0.0/10 is used by carriers and overlay networks such as Tailscale.
+            let [first, second, ..] = ip.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 
@@ -152,8 +231,12 @@ mod tests {
         }
     }
 
+    fn ips(found: Addrs) -> Vec<IpAddr> {
+        found.map(|address| address.ip()).collect()
+    }
+
     #[test]
-    fn a_plex_direct_name_is_resolved_outside_a_runtime_and_other_names_are_an_error() {
+    fn a_local_plex_direct_name_is_resolved_outside_a_runtime_and_other_names_are_an_error() {
         use std::pin::pin;
         use std::task::{Context, Poll, Waker};
 
@@ -164,14 +247,88 @@ mod tests {
                 Poll::Pending => panic!("it waits"),
             }
         };
-        let found: Vec<_> = resolve("10-0-2-123.93b1.plex.direct").unwrap().collect();
-        assert_eq!(found, ["10.0.2.123:0".parse().unwrap()]);
-        assert!(resolve("localhost").is_err());
+        for address in [
+            "10.0.2.123",
+            "172.16.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            let ip: IpAddr = address.parse().unwrap();
+            let found = resolve(&plex_direct_name(ip, HASH)).unwrap();
+            assert_eq!(found.collect::<Vec<_>>(), [SocketAddr::new(ip, 0)]);
+        }
+        for name in ["localhost", "8-8-8-8.93b1.plex.direct", "2001-db8--1.93b1.plex.direct"] {
+            assert!(resolve(name).is_err(), "{name}");
+        }
     }
 
     #[tokio::test]
     async fn the_system_resolves_other_names() {
         let found = Resolver.resolve("localhost".parse().unwrap()).await.unwrap();
-        assert!(found.map(|address| address.ip()).all(|ip| ip.is_loopback()));
+        assert!(ips(found).iter().all(IpAddr::is_loopback));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_public_plex_direct_name_leads_to_its_own_address_when_the_system_finds_none_in_1_s()
+    {
+        use std::future::{pending, ready};
+
+        let [ip, other] = ["8.8.8.8", "64:ff9b::808:808"].map(|ip| ip.parse().unwrap());
+        let started = tokio::time::Instant::now();
+        let found = vec![SocketAddr::new(other, 0), SocketAddr::new(ip, 0)];
+        let looked_up = ready(Ok(found.into_iter()));
+        assert_eq!(ips(or_contained(looked_up, ip).await), [other, ip]);
+        assert_eq!(ips(or_contained(ready(Ok(iter::empty())), ip).await), [ip]);
+        let failed = ready(Err::<Addrs, _>("no such host".into()));
+        assert_eq!(ips(or_contained(failed, ip).await), [ip]);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        let silent = pending::<Result<Addrs, BoxError>>();
+        assert_eq!(ips(or_contained(silent, ip).await), [ip]);
+        assert_eq!(started.elapsed().as_millis(), 1_000);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_hangs_holds_its_permit_until_the_system_returns() {
+        use std::sync::mpsc;
+
+        static PERMITS: Semaphore = Semaphore::const_new(2);
+        let (begun, mut running) = tokio::sync::mpsc::unbounded_channel();
+        let gates = [(); 2].map(|()| {
+            let (open, gate) = mpsc::channel::<()>();
+            let begun = begun.clone();
+            let looked_up = look_up(&PERMITS, move || {
+                begun.send(()).unwrap();
+                Ok(gate.recv().is_ok())
+            });
+            (open, tokio::spawn(looked_up))
+        });
+        for _ in &gates {
+            running.recv().await.unwrap();
+        }
+        let [(open, hangs), (_other, abandoned)] = gates;
+        abandoned.abort();
+        assert!(abandoned.await.unwrap_err().is_cancelled());
+        assert_eq!(PERMITS.available_permits(), 0);
+
+        let waits = tokio::spawn(look_up(&PERMITS, || Ok("found")));
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        open.send(()).unwrap();
+        assert!(hangs.await.unwrap().unwrap());
+        assert_eq!(waits.await.unwrap().unwrap(), "found");
+    }
+
+    #[test]
+    fn a_process_without_file_descriptors_is_told_apart() {
+        let codes = if cfg!(windows) { [10024, 10024] } else { [23, 24] };
+        assert!(codes.map(io::Error::from_raw_os_error).iter().all(is_out_of_files));
+        for error in [io::ErrorKind::NotFound.into(), io::Error::from_raw_os_error(2)] {
+            assert!(!is_out_of_files(&error), "{error}");
+        }
+        assert!(out_of_files().is_none());
     }
 }
