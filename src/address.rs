@@ -1,44 +1,80 @@
 //! Which addresses a token may be sent to.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 use url::Host;
 
-use crate::dns::plex_direct;
+use crate::dns::{is_local_ip, plex_direct};
 use crate::error::{Error, ErrorKind};
+use crate::token::QUOTES;
+
+const PLEX_TV: &str = "it is an address of plex.tv or of Plex's web app, not of a server: write the \
+                       server's own, `http://HOST:32400` or its plex.direct name";
 
 /// The URL of a server, or what is wrong with it. The text is not repeated: it may hold a secret.
 pub(crate) fn parse(text: &str) -> Result<Url, Error> {
     let invalid = |problem: &'static str| Err(Error::new(ErrorKind::InvalidAddress, problem));
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
     if text.is_empty() {
         return invalid("it is empty: write `https://HOST:32400` or the like");
     }
     if text.trim() != text {
         return invalid("it begins or ends with white space (a blank or a newline): remove it");
     }
+    if text.contains(QUOTES) {
+        return invalid("it has quotes in it: remove them");
+    }
+    if text.split(['?', '#']).next().is_some_and(|text| text.contains([',', ';'])) {
+        return invalid("it is a list, or has a comma or semicolon in it: write one address");
+    }
     if text.contains(|char: char| char.is_whitespace() || char.is_control()) {
-        return invalid("it has white space (a blank) or a control character in it");
+        return invalid("it has white space (a blank) or a control character in it: remove it");
     }
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return invalid("it must begin with `https://` or `http://`");
     }
+    if let Some(problem) = check_ipv6(rest) {
+        return invalid(problem);
+    }
     let url = Url::parse(text).map_err(|error| {
         Error::new(ErrorKind::InvalidAddress, format!("it is not a URL: {error}"))
     })?;
+    if is_under(&url, "plex.tv") {
+        return invalid(PLEX_TV);
+    }
     check(&url).map_or(Ok(url), invalid)
 }
 
-/// What is wrong with a URL as the address of a server.
+/// What is wrong with an IPv6 address that a URL can't have as its host.
+fn check_ipv6(after_scheme: &str) -> Option<&'static str> {
+    let authority = after_scheme.split(['/', '?', '#']).next()?;
+    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (ip, zone) = host.split_once('%').unwrap_or((host, ""));
+    if ip.starts_with('[') && zone.is_empty() {
+        return None;
+    }
+    let ip = ip.trim_start_matches('[');
+    let without_port = || ip.rsplit_once(':')?.0.parse().ok();
+    let ip: Ipv6Addr = ip.parse().ok().or_else(without_port)?;
+    let problem = "write an IPv6 address in brackets and without a zone (`%..`), \
+                   `http://[fd00::20]:32400` for example";
+    Some(check_ip(ip.into()).unwrap_or(problem))
+}
+
+/// What is wrong with a URL as the address of a server, or of a provider.
 pub(crate) fn check(url: &Url) -> Option<&'static str> {
     let path = url.path();
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     Some(if !matches!(url.scheme(), "http" | "https") {
         "it must begin with `https://` or `http://`"
-    } else if url.host_str() == Some("app.plex.tv") {
-        "it is the address of Plex's web app: write the server's own, `http://HOST:32400` or its \
-         plex.direct name"
+    } else if is_under(url, "plex.tv") && !is_under(url, "provider.plex.tv") {
+        PLEX_TV
+    } else if is_under(url, "plex.direct") && ip(url).is_none() {
+        "a plex.direct name contains the server's address: write the address with hyphens, \
+         `https://192-168-1-20.HASH.plex.direct:32400`"
+    } else if let Some(problem) = ip(url).and_then(check_ip) {
+        problem
     } else if path.ends_with("/web") || path.contains("/web/") {
         "it is a page of the web app, copied from a browser: leave out `/web` and what follows"
     } else if matches!(segments.next(), Some("identity" | "library" | "security" | "status")) {
@@ -47,7 +83,7 @@ pub(crate) fn check(url: &Url) -> Option<&'static str> {
         "the port stands behind a slash: write `http://HOST:32400`"
     } else if path.starts_with("//") {
         "it has a second `//`: write `http://HOST:32400`"
-    } else if has_extras(url) {
+    } else if has_credentials_or_query(url) {
         "it must have no credentials, query or fragment"
     } else if url.port() == Some(0) {
         "its port is 0"
@@ -58,43 +94,93 @@ pub(crate) fn check(url: &Url) -> Option<&'static str> {
     })
 }
 
-pub(crate) fn has_extras(url: &Url) -> bool {
+/// Whether a URL has a user, a password, a query or a fragment.
+pub(crate) fn has_credentials_or_query(url: &Url) -> bool {
     !url.username().is_empty()
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some()
 }
 
-/// Whether plain `http` to this host stays within a machine, a home, an office or a VPN, as far as
-/// its name tells: there a token may travel unencrypted.
-pub(crate) fn is_nearby(url: &Url) -> bool {
-    const SUFFIXES: [&str; 7] =
-        [".local", ".lan", ".internal", ".home.arpa", ".home", ".localdomain", ".ts.net"];
-    match url.host() {
-        Some(Host::Ipv4(ip)) => is_nearby_v4(ip),
-        Some(Host::Ipv6(ip)) => {
-            ip.to_ipv4_mapped().is_some_and(is_nearby_v4)
-                || ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-        }
-        Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            !name.contains('.') || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-        }
-        None => false,
+/// Why no server has this address, or the IPv4 address inside it.
+///
+/// Multicast and broadcast addresses need no rule: the system opens no connection to them.
+fn check_ip(ip: IpAddr) -> Option<&'static str> {
+    let (is_link_local, is_site_local) = match ip {
+        IpAddr::V4(ip) => (ip.is_link_local(), false),
+        IpAddr::V6(ip) => (ip.is_unicast_link_local(), ip.to_bits() >> 118 == 0xfec0 >> 6),
+    };
+    if is_link_local {
+        Some(
+            "a link-local address leads to something else in each network: write the address \
+             that the router gave the server, `http://192.168.1.20:32400` for example",
+        )
+    } else if is_site_local {
+        Some(
+            "site-local addresses (`fec0::/10`) are no longer valid: write another one of the server",
+        )
+    } else if ip.is_unspecified() {
+        Some("`0.0.0.0` and `[::]` stand for no machine: write `127.0.0.1` for this one")
+    } else if let IpAddr::V6(ip) = ip {
+        embedded_ipv4(ip).and_then(|ip| check_ip(ip.into()))
+    } else {
+        None
     }
 }
 
-fn is_nearby_v4(ip: Ipv4Addr) -> bool {
-    // 100.64.0.0/10 is used by carriers and overlay networks such as Tailscale.
-    let [first, second, ..] = ip.octets();
-    let shared = first == 100 && (64..128).contains(&second);
-    ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared
+/// The IPv4 address that packets to an IPv6 address end up at, or may: where that is refused, so is
+/// the IPv6 address. It makes no address local, as a translator or a tunnel stands between.
+///
+/// Teredo's (2001::/32) is missing: it is the public address of a router (RFC 4380).
+fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match ip.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => return None,
+        // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => (high, low),
+        // NAT64 (RFC 6052), and for local use (RFC 8215), where a network may use the whole /48.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        [0x64, 0xff9b, 1, high, middle, low, 0, 0] => (high, (middle << 8) | (low >> 8)),
+        [0x64, 0xff9b, 1, _, _, _, high, low] => (high, low),
+        // 6to4 (RFC 3056), ISATAP (RFC 5214).
+        [0x2002, high, low, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => (high, low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
 }
 
-/// Whether a host is a bare IP address, which no public certificate names.
-pub(crate) fn is_bare(url: &Url) -> bool {
+/// Whether plain `http` to this host stays within a machine, a home, an office, a cluster or a VPN,
+/// as far as its name tells: there a token may travel unencrypted.
+pub(crate) fn is_local(url: &Url) -> bool {
+    const DOMAINS: [&str; 9] = [
+        "localhost",
+        "local",
+        "lan",
+        "internal",
+        "home.arpa",
+        "home",
+        "localdomain",
+        "svc",
+        "ts.net",
+    ];
+    match ip(url) {
+        Some(ip) => is_local_ip(ip),
+        None => {
+            let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+            let is_single = !name.is_empty() && !name.contains('.');
+            is_single || DOMAINS.iter().any(|domain| is_under(url, domain))
+        }
+    }
+}
+
+/// Whether a host is this domain, or a name under it.
+fn is_under(url: &Url, domain: &str) -> bool {
+    let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let rest = name.strip_suffix(domain);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Whether a host is an IP address, which no public certificate names.
+pub(crate) fn is_ip_address(url: &Url) -> bool {
     matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
 }
 
@@ -107,13 +193,6 @@ pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
     }
 }
 
-pub(crate) fn is_link_local(url: &Url) -> bool {
-    ip(url).is_some_and(|ip| match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    })
-}
-
 /// Scheme, host and port, for texts.
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
@@ -123,9 +202,13 @@ pub(crate) fn origin(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    fn url(host: &str) -> Url {
+        Url::parse(&format!("http://{host}:32400")).unwrap()
+    }
+
     #[test]
-    fn only_hosts_in_the_machine_the_home_or_a_vpn_are_nearby() {
-        for (host, nearby) in [
+    fn only_hosts_in_the_machine_the_home_a_cluster_or_a_vpn_are_local() {
+        for (host, local) in [
             ("127.0.0.1", true),
             ("127.9.9.9", true),
             ("10.1.2.3", true),
@@ -141,36 +224,142 @@ mod tests {
             ("8.8.8.8", false),
             ("0.0.0.0", false),
             ("[::1]", true),
+            ("[::]", false),
             ("[fe80::1]", true),
             ("[fd00::1]", true),
             ("[fc00::1]", true),
+            ("[fec0::1]", false),
             ("[2001:db8::1]", false),
             ("[::ffff:10.0.0.1]", true),
             ("[::ffff:8.8.8.8]", false),
+            // A translator or a tunnel stands before these.
+            ("[::10.0.0.1]", false),
+            ("[::ffff:0:10.0.0.1]", false),
+            ("[64:ff9b::10.0.0.1]", false),
+            ("[64:ff9b:1::10.0.0.1]", false),
+            ("[2002:a00:1::1]", false),
+            ("[2001:db8::5efe:10.0.0.1]", false),
             ("localhost", true),
             ("nas", true),
             ("NAS.", true),
             ("nas.local", true),
             ("nas.LAN", true),
             ("nas.local.", true),
+            ("plex.localhost", true),
             ("plex.internal", true),
             ("plex.home.arpa", true),
             ("plex.home", true),
             ("plex.localdomain", true),
+            ("plex.media.svc", true),
+            ("plex.media.svc.cluster.local", true),
             ("plex.tail1234.ts.net", true),
             ("notlocal", true),
+            (".", false),
             ("evil-local.example", false),
             ("local.example", false),
+            ("svc.example", false),
+            ("localhost.example", false),
+            ("notlocalhost.example", false),
             ("ts.net.example", false),
             ("fakets.net", false),
-            ("10-0-2-123.93b1.plex.direct", false),
+            ("10-0-2-123.93b1.plex.direct", true),
+            ("127-0-0-1.93b1.PLEX.direct.", true),
+            ("fd00--1.93b1.plex.direct", true),
+            ("8-8-8-8.93b1.plex.direct", false),
+            ("2001-db8--1.93b1.plex.direct", false),
+            ("64-ff9b--a00-1.93b1.plex.direct", false),
+            ("10-0-2-123.plex.direct", false),
+            ("10-0-2-123.93b1.plex.direct.example", false),
             // Other ways to write an address, which URLs resolve to it.
             ("0x7f.1", true),
             ("134744072", false),
         ] {
-            let url = parse(&format!("http://{host}:32400")).unwrap();
-            assert_eq!(is_nearby(&url), nearby, "{host}");
+            assert_eq!(is_local(&url(host)), local, "{host}");
         }
+    }
+
+    #[test]
+    fn an_address_where_no_server_can_be_is_refused_however_it_is_written() {
+        for (host, problem) in [
+            ("169.254.169.254", "link-local"),
+            ("0xa9fea9fe", "link-local"),
+            ("[fe80::1]", "link-local"),
+            ("[febf::1]", "link-local"),
+            ("[::ffff:169.254.1.1]", "link-local"),
+            ("[::a9fe:a9fe]", "link-local"),
+            ("[::ffff:0:a9fe:a9fe]", "link-local"),
+            ("[64:ff9b::a9fe:a9fe]", "link-local"),
+            ("[64:ff9b:1::a9fe:a9fe]", "link-local"),
+            ("[64:ff9b:1:2:3:4:a9fe:a9fe]", "link-local"),
+            ("[64:ff9b:1:a9fe:a9:fe00::]", "link-local"),
+            ("[2002:a9fe:a9fe::]", "link-local"),
+            ("[2002:a9fe:a9fe::1]", "link-local"),
+            ("[2001:db8::5efe:169.254.1.1]", "link-local"),
+            ("[2001:db8::200:5efe:169.254.1.1]", "link-local"),
+            ("169-254-1-1.93b1.plex.direct", "link-local"),
+            ("fe80--1.93b1.PLEX.direct.", "link-local"),
+            ("--a9fe-a9fe.93b1.plex.direct", "link-local"),
+            ("2002-a9fe-a9fe-0-0-0-0-1.93b1.plex.direct", "link-local"),
+            ("[fec0::1]", "site-local"),
+            ("[feff::1]", "site-local"),
+            ("fec0--1.93b1.plex.direct", "site-local"),
+            ("0.0.0.0", "stand for no machine"),
+            ("0", "stand for no machine"),
+            ("[::]", "stand for no machine"),
+            ("[::ffff:0.0.0.0]", "stand for no machine"),
+            ("[64:ff9b::]", "stand for no machine"),
+            ("0-0-0-0.93b1.plex.direct", "stand for no machine"),
+            ("--.93b1.plex.direct", "stand for no machine"),
+        ] {
+            let found = check(&url(host)).unwrap_or_default();
+            assert!(found.contains(problem), "{host}: {found}");
+        }
+        for host in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.253.1.1",
+            "[::1]",
+            "[::2]",
+            "[fd00::1]",
+            "[fe00::1]",
+            "[ff00::1]",
+            "[::ffff:10.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::10.0.0.1]",
+            "[2002:808:808::1]",
+            "[2001:db8::a9fe:a9fe]",
+            "[2001:0:a9fe:a9fe::1]",
+            "10-0-2-123.93b1.plex.direct",
+        ] {
+            assert_eq!(check(&url(host)), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_plex_tv_is_refused() {
+        for host in [
+            "plex.tv",
+            "PLEX.tv.",
+            "plex.tv..",
+            "plex%2Etv",
+            "app.plex.tv",
+            "www.plex.tv",
+            "clients.plex.tv:443",
+            "a.b.Plex.TV",
+            "vod.provider.plex.tv",
+        ] {
+            let error = parse(&format!("https://{host}")).unwrap_err().to_string();
+            assert!(
+                error.contains("an address of plex.tv or of Plex's web app"),
+                "{host}: {error}"
+            );
+        }
+        for host in ["plex.tv.example", "notplex.tv", "plex.tvs", "10-0-2-123.93b1.plex.direct"] {
+            parse(&format!("https://{host}")).unwrap();
+        }
+        // `connect` takes a provider at its own name.
+        assert_eq!(check(&Url::parse("https://vod.provider.plex.tv").unwrap()), None);
+        assert_eq!(check(&Url::parse("https://app.plex.tv").unwrap()), Some(PLEX_TV));
     }
 
     #[test]
@@ -189,7 +378,32 @@ mod tests {
             ("https://ho st", "white space"),
             ("https://host:99999", "not a URL"),
             ("https://host:0", "port is 0"),
-            ("https://ho\"st", "no request can have"),
+            ("https://ho\"st", "has quotes"),
+            ("\"https://host:32400\"", "has quotes"),
+            ("'https://host:32400", "has quotes"),
+            ("https://host:32400”", "has quotes"),
+            ("http://`10.0.0.1`:32400", "has quotes"),
+            ("https://a{b}.example", "no request can have"),
+            ("https://a:32400,https://b:32400", "write one address"),
+            ("https://a:32400, https://b:32400", "write one address"),
+            ("https://a:32400;https://b:32400", "write one address"),
+            ("http://10.0.0.1:32400,10.0.0.2:32400", "write one address"),
+            ("http://::1", "in brackets"),
+            ("http://::1:32400/", "in brackets"),
+            ("https://2001:db8::1:32400", "in brackets"),
+            ("http://2001:db8:0:0:0:0:0:1:32400", "in brackets"),
+            ("http://user@fd00::1", "in brackets"),
+            ("http://[fd00::1%25eth0]:32400", "without a zone"),
+            ("http://fe80::1:32400", "link-local"),
+            ("http://fe80::1%eth0:32400", "link-local"),
+            ("http://[fe80::1%eth0]:32400/", "link-local"),
+            ("http://[fe80::1]:32400", "link-local"),
+            ("http://169.254.1.1:32400", "link-local"),
+            ("https://10.0.2.123.93b1.plex.direct", "with hyphens"),
+            ("https://10.0.2.123.93b1.PLEX.direct.:32400/", "with hyphens"),
+            ("https://10-0-2-123.plex.direct:32400", "with hyphens"),
+            ("https://plex.direct", "with hyphens"),
+            ("http://10.0.0.1:32400:32400", "not a URL"),
             ("http://host/:32400", "behind a slash"),
             ("http://host/:32400/", "behind a slash"),
             ("http://http://host:32400", "second `//`"),
@@ -213,8 +427,13 @@ mod tests {
             assert!(error.contains(problem), "{text}: {error}");
             assert!(!error.contains("secret"), "{text}: {error}");
         }
-        for text in ["HTTP://host", "https://host/plex", "https://host/webhook/", "http://[::1]:1"]
-        {
+        for text in [
+            "HTTP://host",
+            "https://host/plex",
+            "https://host/webhook/",
+            "http://[::1]:1",
+            "http://[2001:db8::1]",
+        ] {
             parse(text).unwrap();
         }
     }

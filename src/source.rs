@@ -216,8 +216,9 @@ impl Connection {
         let protocol = connection.protocol.and_then(|protocol| protocol.0);
         let address = connection.address.and_then(|address| address.0);
         let port = connection.port.and_then(|port| port.0);
-        let is_usable =
-            |uri: &Url| matches!(uri.scheme(), "http" | "https") && !address::has_extras(uri);
+        let is_usable = |uri: &Url| {
+            matches!(uri.scheme(), "http" | "https") && !address::has_credentials_or_query(uri)
+        };
         let uri = match connection.uri.and_then(|uri| uri.0).filter(is_usable) {
             Some(uri) => uri,
             None => build_uri(protocol.as_deref()?, address.as_deref()?, port).filter(is_usable)?,

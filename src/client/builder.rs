@@ -208,7 +208,7 @@ impl ClientBuilder {
                  once for this installation and kept",
             ));
         }
-        let is_insecure = address.scheme() == "http" && !address::is_nearby(&address);
+        let is_insecure = address.scheme() == "http" && !address::is_local(&address);
         if is_insecure && !self.settings.allow_insecure_http {
             let problem = "plain `http` to a host that is not local would send the token \
                            unencrypted: use `https`, or call `.allow_insecure_http(true)`";

@@ -12,7 +12,7 @@ use crate::dns;
 /// names are the peer's, is shown.
 pub(super) fn problem(error: &rustls::Error, address: &Url) -> Option<(String, Option<Url>)> {
     let rustls::Error::InvalidCertificate(reason) = error else { return None };
-    let is_local = address::is_bare(address) || address.host_str() == Some("localhost");
+    let is_local = address::is_ip_address(address) || address.host_str() == Some("localhost");
     let suggested = match reason {
         Reason::NotValidForNameContext { presented, .. } if is_local => {
             presented.iter().find_map(|name| suggest(address, name))

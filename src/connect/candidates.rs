@@ -51,16 +51,14 @@ fn reason_to_skip(
     if let Some(problem) = address::check(uri) {
         return Some(problem);
     }
-    if address::is_link_local(uri) {
-        Some("a link-local address leads to something else in each network")
-    } else if kind == SourceKind::Provider && (is_http || address::is_bare(uri)) {
+    if kind == SourceKind::Provider && (is_http || address::is_ip_address(uri)) {
         Some("a provider is reached by `https` and a host name only")
     } else if is_http && !settings.allow_insecure_http {
         Some(
             "plain `http` does not prove who answers: it is used after \
              `.allow_insecure_http(true)` only",
         )
-    } else if is_http && !address::is_nearby(uri) {
+    } else if is_http && !address::is_local(uri) {
         Some("plain `http` to a host that is not local would send the token unencrypted")
     } else if connection.relay && !settings.relay {
         Some("relays are turned off by `.relay(false)`")
