@@ -134,8 +134,8 @@ fn check_ip(ip: IpAddr) -> Option<&'static str> {
 /// Teredo's (2001::/32) is missing: it is the public address of a router (RFC 4380).
 fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => return None,
-        // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765).
+        // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765). `::1` becomes
+        // 0.0.0.1, which no rule refuses.
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => (high, low),
         // NAT64 (RFC 6052), and for local use (RFC 8215), where a network may use the whole /48.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),

@@ -261,6 +261,7 @@ mod tests {
             let found = resolve(&plex_direct_name(ip, HASH)).unwrap();
             assert_eq!(found.collect::<Vec<_>>(), [SocketAddr::new(ip, 0)]);
         }
+        assert!(resolve("--ffff-a00-1.93b1.plex.direct").is_ok());
         for name in ["localhost", "8-8-8-8.93b1.plex.direct", "2001-db8--1.93b1.plex.direct"] {
             assert!(resolve(name).is_err(), "{name}");
         }
