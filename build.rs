@@ -15,7 +15,7 @@ const JSON: &str = "application/json";
 
 /// Schemas that are written by hand in `src/api/wire.rs`: secrets, which redact themselves, and
 /// values that servers write in several ways.
-const REPLACED: [(&str, &str); 11] = [
+const REPLACED: [(&str, &str); 10] = [
     ("Token", "crate::api::wire::WireToken"),
     ("Text", "crate::api::wire::Lenient<String>"),
     ("Flag", "crate::api::wire::Lenient<bool>"),
@@ -23,15 +23,20 @@ const REPLACED: [(&str, &str); 11] = [
     ("Uri", "crate::api::wire::Lenient<::reqwest::Url>"),
     ("Refresh", "u8"),
     ("ErrorCode", "crate::api::wire::Lenient<i64>"),
-    ("SourceContainer", "crate::api::wire::SourceContainer"),
     ("Devices", "crate::api::wire::OneOrMany<crate::api::wire::Device>"),
     ("Connections", "crate::api::wire::OneOrMany<crate::api::wire::Connection>"),
     ("Errors", "crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>"),
 ];
 
 /// Structs that typify gives no `Default`, with which users build them field by field.
-const DEFAULT: [&str; 5] =
-    ["TransientTokenBody", "SourceBody", "IdentityBody", "IdentityContainer", "ErrorBody"];
+const DEFAULT: [&str; 6] = [
+    "TransientTokenBody",
+    "SourceBody",
+    "IdentityBody",
+    "IdentityContainer",
+    "ErrorBody",
+    "MaintenanceBody",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed={FRAGMENT}");

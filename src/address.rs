@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use url::Host;
 
@@ -190,6 +191,34 @@ pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
         Host::Ipv4(ip) => Some(ip.into()),
         Host::Ipv6(ip) => Some(ip.to_canonical()),
         Host::Domain(name) => plex_direct(name).map(|ip| ip.to_canonical()),
+    }
+}
+
+/// The URL of a path, with its query, of the server at an address: of the same origin, and below the
+/// address's own path.
+pub(crate) fn below(address: &Url, path: &str) -> Result<Url, Error> {
+    let invalid = |problem: &'static str| Err(Error::new(ErrorKind::InvalidAddress, problem));
+    let (before_query, _) = path.split_once('?').unwrap_or((path, ""));
+    let decoded = percent_decode_str(before_query).decode_utf8_lossy();
+    if !path.starts_with('/') || path.starts_with("//") {
+        return invalid("the path must begin with one `/`");
+    }
+    if path.contains(char::is_control) || decoded.contains(char::is_control) {
+        return invalid("the path has a control character in it");
+    }
+    if path.contains('#') {
+        return invalid("the path has a fragment, which is not sent: write `%23` for a `#`");
+    }
+    if decoded.contains('\\') {
+        return invalid("the path has a backslash in it");
+    }
+    if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return invalid("the path has a segment `.` or `..`");
+    }
+    let url = format!("{}{path}", address.as_str().trim_end_matches('/'));
+    match Url::parse(&url) {
+        Ok(url) if url.as_str().parse::<http::Uri>().is_ok() => Ok(url),
+        _ => invalid("the path is too long, or has a character in it that no request can have"),
     }
 }
 

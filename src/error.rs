@@ -10,9 +10,9 @@ use reqwest::{StatusCode, Url};
 /// Why a call failed, or why nothing was sent.
 ///
 /// [`kind()`](Self::kind) says what happened, the other methods answer questions about it.
-/// `Display` is one line that says what happened, where, and what to do. Neither it nor
-/// [`source()`](std::error::Error::source), which is the transport's own error without its URL,
-/// contains a token, a header or a byte of a good response. Cheap to clone.
+/// `Display` is one line that says what happened, where, and what to do; `Debug` is the same line
+/// after the kind. Neither they nor [`source()`](std::error::Error::source), the transport's own
+/// error without its URL, contain a token, a header or a byte of a good response. Cheap to clone.
 ///
 /// ```
 /// use plex_auth::{Error, ErrorKind};
@@ -26,10 +26,15 @@ use reqwest::{StatusCode, Url};
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Error(Arc<Details>);
 
-/// What happened. Each variant says what to do.
+/// What happened. Each variant says what to do. `Display` is the variant's name, for metrics and
+/// logs.
+///
+/// ```
+/// assert_eq!(plex_auth::ErrorKind::NoDevice.to_string(), "NoDevice");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -44,8 +49,8 @@ pub enum ErrorKind {
     InvalidSetting,
     /// The call was made outside a tokio runtime. Nothing was sent: await it inside one.
     NoRuntime,
-    /// `reqwest` could not be set up: no CA certificates, or no TLS library for `https`. Nothing
-    /// was sent.
+    /// This process can't send requests: no CA certificates, no TLS library for `https`, or no file
+    /// descriptors left. Nothing was sent.
     HttpSetup,
     /// No connection, or it was closed before a response came. Check that the server is up, and its
     /// host and port.
@@ -73,7 +78,8 @@ pub enum ErrorKind {
     /// 3xx: the server, or a proxy in front of it, points to another address, where no token is
     /// sent.
     Redirect,
-    /// Any other status than 200: see [`Error::status`].
+    /// Any other status than 200, or a 401 of a proxy that asks for a login of its own: see
+    /// [`Error::status`].
     Status,
     /// The response is larger than `max_response_bytes`.
     BodyTooLarge,
@@ -90,6 +96,14 @@ pub enum ErrorKind {
     WrongServer,
     /// Of `connect`: no connection of the source works. See [`Error::candidates`].
     Unreachable,
+    /// Of `connect`: a connection that was not tried. The text says why.
+    Skipped,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 impl ErrorKind {
@@ -109,7 +123,6 @@ impl ErrorKind {
 }
 
 /// Everything an [`Error`] knows.
-#[derive(Clone, Debug)]
 pub(crate) struct Details {
     pub(crate) kind: ErrorKind,
     /// What happened and what to do.
@@ -119,12 +132,14 @@ pub(crate) struct Details {
     pub(crate) origin: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) status: Option<StatusCode>,
+    /// Whether a proxy in front of the server answered, and certainly not the server.
+    pub(crate) is_of_proxy: bool,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) server_code: Option<i64>,
     pub(crate) server_message: Option<String>,
     pub(crate) suggested_address: Option<Url>,
     pub(crate) candidates: Vec<CandidateError>,
-    pub(crate) source: Option<Arc<reqwest::Error>>,
+    pub(crate) source: Option<reqwest::Error>,
 }
 
 impl Details {
@@ -136,6 +151,7 @@ impl Details {
             origin: None,
             attempts: 0,
             status: None,
+            is_of_proxy: false,
             retry_after: None,
             server_code: None,
             server_message: None,
@@ -158,7 +174,7 @@ impl Details {
             write!(f, " (code {code})")?;
         }
         if let Some(wait) = self.retry_after {
-            write!(f, "; it asks to wait {} s", wait.as_secs())?;
+            write!(f, "; `Retry-After` is {} s", wait.as_secs())?;
         }
         if self.attempts > 1 {
             write!(f, " ({} attempts)", self.attempts)?;
@@ -189,19 +205,20 @@ impl Error {
         Details::new(kind, summary).into()
     }
 
+    /// A response of status 200 that can't be used.
+    pub(crate) fn unusable(kind: ErrorKind, summary: impl Into<String>) -> Self {
+        Details { status: Some(StatusCode::OK), ..Details::new(kind, summary) }.into()
+    }
+
+    /// Changes an error that has no other clone.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Details)) -> Self {
+        Arc::get_mut(&mut self.0).map(change);
+        self
+    }
+
     /// A setting of the builder that is missing or invalid.
     pub(crate) fn setting(name: &str, problem: impl fmt::Display) -> Self {
         Self::new(ErrorKind::InvalidSetting, format!("`{name}`: {problem}"))
-    }
-
-    /// An error of a kind, for tests of code that handles errors, with the status that goes with
-    /// the kind.
-    #[cfg(feature = "httpmock")]
-    pub fn for_test(kind: ErrorKind) -> Self {
-        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
-        let statuses = statuses.into_iter().filter_map(|status| StatusCode::from_u16(status).ok());
-        let status = statuses.into_iter().find(|status| ErrorKind::of_status(*status) == kind);
-        Details { status, ..Details::new(kind, "an error made for a test") }.into()
     }
 
     /// What happened.
@@ -220,19 +237,21 @@ impl Error {
     }
 
     /// Whether this is a transient failure, which the crate itself retries and a later call may not
-    /// meet: no connection, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A time-out
-    /// is not: the call has used its time. For [`ErrorKind::Unreachable`], whether one of the
+    /// meet: no connection, 408, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A
+    /// time-out is not: the call has used its time. For [`ErrorKind::Unreachable`], whether one of the
     /// candidates failed in such a way.
     pub fn is_retryable(&self) -> bool {
         let status = self.status().map_or(0, |status| status.as_u16());
         self.kind() == ErrorKind::Connect
-            || matches!(status, 429 | 502..=504 | 520..=524 | 530)
+            || matches!(status, 408 | 429 | 502..=504 | 520..=524 | 530)
             || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
     }
 
-    /// Whether the token was refused: 401 or 403.
+    /// Whether the token was refused: 401 or 403, unless it is the page of a proxy or a proxy asks
+    /// for a login of its own, which a new token does not help.
     pub fn is_auth(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden)
+        let is_refusal = matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden);
+        is_refusal && !self.0.is_of_proxy
     }
 
     /// The origin that was asked: scheme, host and port.
@@ -243,12 +262,6 @@ impl Error {
     /// How many requests were attempted. 0: nothing was sent.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
-    }
-
-    /// The server's own number for the error, from JSON or XML: 1000 for a bad request, 1001 for a
-    /// refused token.
-    pub fn server_code(&self) -> Option<i64> {
-        self.0.server_code
     }
 
     /// The server's own explanation, from JSON or XML: the caller's token replaced, control
@@ -293,9 +306,74 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {self}", self.kind())
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// For tests of code that handles errors. The setters change an error that has no other clone.
+#[cfg(feature = "test-util")]
+impl Error {
+    /// An error of a kind, with the status that goes with it.
+    ///
+    /// ```
+    /// use plex_auth::{Error, ErrorKind};
+    /// use std::time::Duration;
+    ///
+    /// let error = Error::for_test(ErrorKind::Unavailable).with_retry_after(Duration::from_secs(5));
+    /// assert!(error.is_retryable() && error.retry_after().is_some());
+    /// ```
+    pub fn for_test(kind: ErrorKind) -> Self {
+        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
+        let mut statuses = statuses.into_iter().filter_map(|code| StatusCode::from_u16(code).ok());
+        let status = statuses.find(|status| ErrorKind::of_status(*status) == kind);
+        Details { status, ..Details::new(kind, "an error made for a test") }.into()
+    }
+
+    /// The text, in place of "an error made for a test".
+    #[must_use]
+    pub fn with_text(self, text: impl Into<String>) -> Self {
+        self.with(|details| details.summary = text.into())
+    }
+
+    /// What [`status()`](Self::status) returns.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        self.with(|details| details.status = Some(status))
+    }
+
+    /// What [`retry_after()`](Self::retry_after) returns.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        self.with(|details| details.retry_after = Some(wait))
+    }
+
+    /// What [`attempts()`](Self::attempts) returns.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        self.with(|details| details.attempts = attempts)
+    }
+
+    /// What [`candidates()`](Self::candidates) returns: origins, such as
+    /// `https://10.0.2.123:32400`, and what happened there.
+    #[must_use]
+    pub fn with_candidates<T: Into<String>>(
+        self,
+        candidates: impl IntoIterator<Item = (T, Error)>,
+    ) -> Self {
+        let candidate = |(origin, error): (T, Error)| CandidateError {
+            origin: origin.into(),
+            relay: false,
+            error,
+        };
+        self.with(|details| details.candidates = candidates.into_iter().map(candidate).collect())
     }
 }
 
@@ -318,7 +396,7 @@ impl CandidateError {
         self.relay
     }
 
-    /// What happened: [`ErrorKind::InvalidAddress`] with 0 attempts when it was skipped.
+    /// What happened: [`ErrorKind::Skipped`], with the reason, when it was not tried.
     pub fn error(&self) -> &Error {
         &self.error
     }
@@ -327,17 +405,13 @@ impl CandidateError {
 impl fmt::Display for CandidateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let relay = if self.relay { " (relay)" } else { "" };
-        let skipped = match self.error.kind() {
-            ErrorKind::InvalidAddress => "skipped: ",
-            _ => "",
-        };
+        let skipped = if self.error.kind() == ErrorKind::Skipped { "skipped: " } else { "" };
         write!(f, "{}{relay}: {skipped}", shorten(&self.origin, 100))?;
         self.error.0.fmt_reason(f)
     }
 }
 
-/// Text from a peer or a document as a person may see it: control characters escaped, and then at
-/// most `most` characters of it.
+/// Escapes the control characters of peer-supplied text, and cuts it to `most` characters.
 pub(crate) fn escape(text: &str, most: usize) -> String {
     let mut escaped = String::new();
     // Escaping never shortens, so more than `most` characters can't be needed.
@@ -382,7 +456,7 @@ mod tests {
         let candidate = CandidateError {
             origin: format!("https://{}", "a".repeat(10_000)),
             relay: true,
-            error: Error::new(ErrorKind::InvalidAddress, "it is far"),
+            error: Error::new(ErrorKind::Skipped, "it is far"),
         };
         let details = Details::new(ErrorKind::Unreachable, "no connection works");
         let error = Error::from(Details { candidates: vec![candidate; 101], ..details });
@@ -391,5 +465,12 @@ mod tests {
         assert_eq!(text.matches("… (relay): skipped: it is far").count(), 10);
         assert!(text.ends_with("; and 91 more") && text.len() < 2_000, "{text}");
         assert_eq!(error.candidates().len(), 101);
+    }
+
+    #[test]
+    fn debug_is_one_line_with_the_kind_and_what_display_says() {
+        let error = Error::new(ErrorKind::NoRuntime, "await it in a runtime");
+        assert_eq!(format!("{error:?}"), "NoRuntime: await it in a runtime");
+        assert_eq!(format!("{error:#?}"), "NoRuntime: await it in a runtime");
     }
 }

@@ -28,10 +28,11 @@ pub use reqwest;
 
 #[cfg(feature = "httpmock")]
 pub use crate::api::mock;
+#[cfg(any(feature = "httpmock", feature = "schemars"))]
 pub use crate::api::wire;
 pub use crate::client::{Client, ClientBuilder};
-pub use crate::connect::Connected;
+pub use crate::connect::{Connect, Connected};
 pub use crate::error::{CandidateError, Error, ErrorKind};
-pub use crate::source::{Connection, Device, Source, SourceKind};
+pub use crate::source::{Connection, Device, Identity, Source};
 pub use crate::token::{IntoToken, Token, TransientToken};
 pub use crate::token_cache::TokenCache;

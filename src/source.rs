@@ -10,27 +10,7 @@ use url::Host;
 use crate::address;
 use crate::api::wire;
 use crate::error::{Error, ErrorKind};
-use crate::token::Token;
-
-/// The kinds of [`Source`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum SourceKind {
-    /// Another Plex Media Server: `server://`.
-    Server,
-    /// A media provider in the cloud: `provider://`.
-    Provider,
-}
-
-/// `server` or `provider`.
-impl fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Server => "server",
-            Self::Provider => "provider",
-        })
-    }
-}
+use crate::token::{Timestamp, Token, TransientToken};
 
 /// A server or provider that the asked server knows.
 ///
@@ -57,7 +37,7 @@ impl Source {
     /// [`ErrorKind::InvalidSource`] when the identifier is empty, or has white space or control
     /// characters.
     pub fn server(identifier: impl AsRef<str>) -> Result<Self, Error> {
-        Self::new(SourceKind::Server, identifier.as_ref())
+        Self::with_prefix("server://", identifier.as_ref())
     }
 
     /// A provider, by its identifier, such as `tv.plex.provider.vod`.
@@ -67,15 +47,17 @@ impl Source {
     /// [`ErrorKind::InvalidSource`] when the identifier is empty, or has white space or control
     /// characters.
     pub fn provider(identifier: impl AsRef<str>) -> Result<Self, Error> {
-        Self::new(SourceKind::Provider, identifier.as_ref())
+        Self::with_prefix("provider://", identifier.as_ref())
     }
 
-    /// Server or provider.
-    pub fn kind(&self) -> SourceKind {
-        match self.0.starts_with("server://") {
-            true => SourceKind::Server,
-            false => SourceKind::Provider,
-        }
+    #[cfg(feature = "test-util")]
+    pub(crate) fn for_test() -> Self {
+        Self("server://test".to_owned())
+    }
+
+    /// A provider has no `/identity`.
+    pub(crate) fn is_provider(&self) -> bool {
+        self.0.starts_with("provider://")
     }
 
     /// The identifier without its prefix.
@@ -89,7 +71,7 @@ impl Source {
         bare(self.identifier()) == bare(client_identifier)
     }
 
-    fn new(kind: SourceKind, identifier: &str) -> Result<Self, Error> {
+    fn with_prefix(prefix: &str, identifier: &str) -> Result<Self, Error> {
         let problem = if identifier.is_empty() || identifier.starts_with('/') {
             "there is no identifier after `://`"
         } else if identifier.contains(char::is_whitespace) {
@@ -99,7 +81,7 @@ impl Source {
         } else if identifier.contains("://") {
             "the identifier has a prefix of its own: give one prefix"
         } else {
-            return Ok(Self(format!("{kind}://{identifier}")));
+            return Ok(Self(format!("{prefix}{identifier}")));
         };
         Err(Error::new(ErrorKind::InvalidSource, problem))
     }
@@ -114,7 +96,10 @@ impl FromStr for Source {
             Some(("provider", identifier)) => return Self::provider(identifier),
             _ if text.trim() != text => "it begins or ends with white space: remove it",
             Some(_) => "its scheme is neither `server` nor `provider`, in lower case",
-            None => "it must begin with `server://` or `provider://`, and then an identifier",
+            None => {
+                "it must begin with `server://` or `provider://`: from an identifier alone, make one \
+                 with `Source::server(..)`"
+            }
         };
         Err(Error::new(ErrorKind::InvalidSource, problem))
     }
@@ -148,13 +133,66 @@ impl fmt::Display for Source {
     }
 }
 
+/// A token in a response, or what is wrong with it.
+fn token(token: Option<wire::WireToken>, member: &str, if_missing: &str) -> Result<Token, Error> {
+    let token = token.ok_or_else(|| format!("it is missing{if_missing}"));
+    let token = token.and_then(|token| Token::from_server(token.0).map_err(str::to_owned));
+    token.map_err(|problem| {
+        Error::unusable(ErrorKind::NoToken, format!("`{member}` is unusable: {problem}"))
+    })
+}
+
+impl TransientToken {
+    pub(crate) fn from_wire(
+        requested_at: Timestamp,
+        body: wire::TransientTokenBody,
+    ) -> Result<Self, Error> {
+        let wire::TransientTokenBody { media_container } = body;
+        let wire::TransientTokenContainer { token: found } = media_container;
+        let if_missing = "; an unclaimed server has none";
+        let token = token(found, "MediaContainer.token", if_missing)?;
+        Ok(Self::new(token, requested_at))
+    }
+}
+
+/// Which server answers at an address, from [`Client::identity`](crate::Client::identity).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The server's identifier, which [`Source::server`] takes.
+    pub machine_identifier: String,
+    /// The server's version, such as `1.41.0.8994-f2c27da23`.
+    pub version: Option<String>,
+    /// Whether the server belongs to an account. One that does not makes no tokens.
+    pub claimed: Option<bool>,
+}
+
+impl Identity {
+    pub(crate) fn from_wire(body: wire::IdentityBody) -> Self {
+        let wire::IdentityBody { media_container } = body;
+        let wire::IdentityContainer { machine_identifier, version, claimed } = media_container;
+        Self {
+            machine_identifier: machine_identifier.replace(char::is_control, "\u{fffd}"),
+            version: version.and_then(|version| version.0),
+            claimed: claimed.and_then(|claimed| claimed.0),
+        }
+    }
+}
+
 /// A source, how to reach it, and the token to use there.
 ///
-/// In tests, make one with `Device::try_from(wire::Device { .. })`.
+/// ```no_run
+/// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
+/// # -> Result<(), plex_auth::Error> {
+/// let device = client.source_connection_information(&source).await?;
+/// println!("{} has {} connections", device.client_identifier, device.connections.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Device {
-    /// The name its owner gave it.
+    /// The name its owner gave it. Control characters are replaced by U+FFFD.
     pub name: Option<String>,
     /// Its client identifier, which is its `machineIdentifier` too when it is a server.
     pub client_identifier: String,
@@ -165,8 +203,19 @@ pub struct Device {
     pub connections: Vec<Connection>,
 }
 
-/// An address of a [`Device`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An address of a [`Device`]. An app can keep the one that worked, as JSON for example, for
+/// [`Connect::prefer`](crate::Connect::prefer).
+///
+/// ```
+/// # fn main() -> serde_json::Result<()> {
+/// let kept = r#"{ "uri": "https://10-0-2-123.93b1.plex.direct:32400/", "protocol": "https",
+///     "address": "10.0.2.123", "port": 32400, "local": true, "relay": false }"#;
+/// let connection: plex_auth::Connection = serde_json::from_str(kept)?;
+/// assert_eq!(connection.uri.port(), Some(32400));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Connection {
     /// What to connect to. `http` or `https`, without credentials, query and fragment.
@@ -183,21 +232,34 @@ pub struct Connection {
     pub relay: bool,
 }
 
-/// What is missing is an error of kind `Decode` or `NoToken`; a connection that can't be used is
-/// left out.
-impl TryFrom<wire::Device> for Device {
-    type Error = Error;
+const NO_DEVICE: &str = "the server does not know this source: it lists no device with its \
+                         identifier";
 
-    fn try_from(device: wire::Device) -> Result<Self, Error> {
-        let client_identifier = device.client_identifier.and_then(|identifier| identifier.0);
-        let client_identifier = client_identifier
-            .ok_or_else(|| Error::new(ErrorKind::Decode, "`clientIdentifier` is missing"))?;
-        let access_token = device.access_token.ok_or("it is missing");
-        let access_token =
-            access_token.and_then(wire::WireToken::into_token).map_err(|problem| {
-                Error::new(ErrorKind::NoToken, format!("`accessToken` is unusable: {problem}"))
-            })?;
-        let listed = device.connection.unwrap_or_default().0;
+impl Device {
+    /// The source's device. What it needs and does not have is an error; a connection that can't be
+    /// used is left out.
+    pub(crate) fn from_wire(body: wire::SourceBody, source: &Source) -> Result<Self, Error> {
+        let wire::SourceBody { media_container: wire::SourceContainer { device } } = body;
+        let mut devices = device.unwrap_or_default().0;
+        let identifier = |device: &wire::Device| device.client_identifier.clone()?.0;
+        let is_source = |device: &wire::Device| {
+            identifier(device).is_some_and(|identifier| source.matches(&identifier))
+        };
+        let device = match &*devices {
+            // One without an identifier is an error of its own.
+            [only] if source.is_provider() || identifier(only).is_none() => devices.pop(),
+            _ => devices.into_iter().find(is_source),
+        };
+        let Some(device) = device else {
+            return Err(Error::unusable(ErrorKind::NoDevice, NO_DEVICE));
+        };
+
+        let wire::Device { name, client_identifier, access_token, connection } = device;
+        let Some(client_identifier) = client_identifier.and_then(|identifier| identifier.0) else {
+            return Err(Error::unusable(ErrorKind::Decode, "`clientIdentifier` is missing"));
+        };
+        let access_token = token(access_token, "accessToken", "")?;
+        let listed = connection.unwrap_or_default().0;
         let count = listed.len();
         let mut connections: Vec<_> =
             listed.into_iter().filter_map(Connection::from_wire).collect();
@@ -206,33 +268,61 @@ impl TryFrom<wire::Device> for Device {
             tracing::warn!(unusable, "connections of a device ignored");
         }
         connections.sort_by_key(|connection| (connection.relay, !connection.local));
-        let name = device.name.and_then(|name| name.0);
+        let name = name.and_then(|name| name.0);
         Ok(Self { name, client_identifier, access_token, connections })
+    }
+
+    /// A device with these connections, neither local nor relayed, for tests.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let uri = "https://10-0-2-123.93b1.plex.direct:32400".parse()?;
+    /// let mut device = plex_auth::Device::for_test("243b47", "xxxx".parse()?, [uri]);
+    /// device.connections[0].local = true;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "test-util")]
+    pub fn for_test(
+        identifier: impl Into<String>,
+        access_token: Token,
+        uris: impl IntoIterator<Item = Url>,
+    ) -> Self {
+        let connections = uris.into_iter().map(|uri| Connection::new(uri, None, None, None));
+        let (client_identifier, connections) = (identifier.into(), connections.collect());
+        Self { name: None, client_identifier, access_token, connections }
     }
 }
 
 impl Connection {
+    /// With what is left out taken from the URI.
+    fn new(uri: Url, protocol: Option<String>, address: Option<String>, port: Option<u16>) -> Self {
+        let host = || uri.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        Self {
+            protocol: protocol.unwrap_or_else(|| uri.scheme().to_owned()),
+            address: address.unwrap_or_else(host),
+            port: port.or_else(|| uri.port_or_known_default()).unwrap_or_default(),
+            local: false,
+            relay: false,
+            uri,
+        }
+    }
+
     fn from_wire(connection: wire::Connection) -> Option<Self> {
-        let protocol = connection.protocol.and_then(|protocol| protocol.0);
-        let address = connection.address.and_then(|address| address.0);
-        let port = connection.port.and_then(|port| port.0);
+        let wire::Connection { protocol, address, port, uri, local, relay } = connection;
+        let protocol = protocol.and_then(|protocol| protocol.0);
+        let address = address.and_then(|address| address.0);
+        let port = port.and_then(|port| port.0);
         let is_usable = |uri: &Url| {
             matches!(uri.scheme(), "http" | "https") && !address::has_credentials_or_query(uri)
         };
-        let uri = match connection.uri.and_then(|uri| uri.0).filter(is_usable) {
+        let uri = match uri.and_then(|uri| uri.0).filter(is_usable) {
             Some(uri) => uri,
             None => build_uri(protocol.as_deref()?, address.as_deref()?, port).filter(is_usable)?,
         };
-        let host = uri.host_str()?;
-        let bare = || host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self {
-            protocol: protocol.unwrap_or_else(|| uri.scheme().to_owned()),
-            address: address.unwrap_or_else(bare),
-            port: port.or_else(|| uri.port_or_known_default()).unwrap_or_default(),
-            local: connection.local.and_then(|flag| flag.0).unwrap_or_default(),
-            relay: connection.relay.and_then(|flag| flag.0).unwrap_or_default(),
-            uri,
-        })
+        let local = local.and_then(|flag| flag.0).unwrap_or_default();
+        let relay = relay.and_then(|flag| flag.0).unwrap_or_default();
+        Some(Self { local, relay, ..Self::new(uri, protocol, address, port) })
     }
 }
 

@@ -7,27 +7,32 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client::{Client, after, check_runtime};
+use crate::connect::Connected;
 use crate::error::{Details, Error, ErrorKind};
-use crate::token::{LIFETIME, TransientToken};
+use crate::token::{IntoToken, TransientToken};
 
-/// More than any one use of a token takes, and a small part of its 48 hours.
+/// A token with less is refreshed: more than any one use of a token takes, and a small part of its 48
+/// hours.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(60 * 60);
 /// How long a caller waits for a new token while the old one is usable.
 const MAX_REFRESH: Duration = Duration::from_secs(5);
-/// How long after a failed fetch the next one is sent, doubled with each failure in a row. Also the
-/// time between the starts of two fetches after a token was refused.
+/// The time from the start of a fetch to the next one after a token was refused, and from a failure
+/// to the next fetch, doubled with each failure in a row.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+/// What a server can ask for at most by `Retry-After`.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Keeps a transient token, and fetches a new one when it expires soon or was refused.
 ///
-/// - A token with more than the minimum time left (1 hour) comes from memory. With less, one caller
-///   fetches; the others get the old token while it is usable, and wait when it is not.
+/// - A token with more than 1 hour left comes from memory. With less, one caller fetches; the others
+///   get the old token while it is usable, and wait when it is not.
 /// - A fetch takes at most 5 seconds of a caller's time while the old token is usable; its failure
 ///   is logged, not returned.
 /// - After a failed fetch no request is sent for 1 second, doubling to 5 minutes, or for what the
-///   server's `Retry-After` says if that is longer. Until then callers get the old token, if usable,
-///   or the last error at once.
+///   server's `Retry-After` says, up to an hour, if that is longer. Until then callers get the old
+///   token, if usable, or the last error at once. A fetch whose caller gave up counts as failed from
+///   its start on; it has no error, so that callers without a usable token wait.
 /// - After [`invalidate`](Self::invalidate), fetches start at least 1 second apart.
 /// - A token expires 48 hours after the request for it was sent, by the monotonic or the wall clock,
 ///   whichever says so first.
@@ -41,7 +46,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// let cache = plex_auth::TokenCache::new(client);
 /// let token = cache.token().await?;
 /// if cast(token.expose_secret()).await == 401 {
-///     cache.invalidate(token.expose_secret()); // the next call fetches
+///     cache.invalidate(&token); // the next call fetches
 /// }
 /// # Ok(())
 /// # }
@@ -50,12 +55,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 pub struct TokenCache(Arc<Shared>);
 
 struct Shared {
-    client: Client,
-    min_time_left: Duration,
+    origin: Origin,
     /// Held by the caller who fetches.
     fetching: tokio::sync::Mutex<()>,
     /// Held for a few instructions at a time.
     state: Mutex<State>,
+}
+
+/// Who makes the tokens.
+#[derive(Debug)]
+enum Origin {
+    Client(Client),
+    Source(Connected),
 }
 
 #[derive(Default)]
@@ -65,39 +76,55 @@ struct State {
     started: Option<Instant>,
     /// No fetch starts before this.
     not_before: Option<Instant>,
-    /// The last error, and how many there were in a row.
-    failure: Option<(Error, u32)>,
+    /// How many fetches in a row have failed, one that is under way included.
+    failures: u32,
+    error: Option<Error>,
+}
+
+impl State {
+    /// No fetch starts for the wait after so many failures, or for what the server asks for.
+    fn wait(&mut self, asked: Option<Duration>) {
+        let doublings = self.failures.saturating_sub(1);
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
+        let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        self.not_before = Some(after(Instant::now(), wait.max(asked)));
+    }
 }
 
 impl TokenCache {
-    /// A cache of tokens that `client` gets, with at least 1 hour left.
+    /// A cache of tokens that `client` gets.
     pub fn new(client: Client) -> Self {
-        Self::build(client, MIN_TIME_LEFT)
+        Self::from_origin(Origin::Client(client))
     }
 
-    /// As [`new`](Self::new), with another minimum of the time left.
+    /// A cache of tokens that a source makes. When the source no longer accepts its access token,
+    /// because it restarted, a fetch [reconnects](Connected::reconnect) once and asks again. A fetch
+    /// that fails in spite of it counts as one failure.
     ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidSetting`] for 48 hours or more: every token would be too old.
-    pub fn with_min_time_left(client: Client, min_time_left: Duration) -> Result<Self, Error> {
-        if min_time_left >= LIFETIME {
-            let problem = "it is 48 hours or more, and no token is valid for longer";
-            return Err(Error::setting("min_time_left", problem));
-        }
-        Ok(Self::build(client, min_time_left))
+    /// ```no_run
+    /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
+    /// # -> Result<(), plex_auth::Error> {
+    /// let server = client.connect(&source).await?;
+    /// let cache = plex_auth::TokenCache::of_source(&server);
+    /// let token = cache.token().await?; // survives restarts of the source
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of_source(server: &Connected) -> Self {
+        Self::from_origin(Origin::Source(server.clone()))
     }
 
-    fn build(client: Client, min_time_left: Duration) -> Self {
+    fn from_origin(origin: Origin) -> Self {
         let (fetching, state) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { client, min_time_left, fetching, state }))
+        Self(Arc::new(Shared { origin, fetching, state }))
     }
 
     /// The token, from memory or fetched.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::transient_token`], when there is no usable token. The error of the last
+    /// Those of [`Client::transient_token`], when there is no usable token, and of
+    /// [`Connected::reconnect`] for a cache [of a source](Self::of_source). The error of the last
     /// fetch is returned again while no new one is sent.
     pub async fn token(&self) -> Result<TransientToken, Error> {
         let _fetching = match self.cached() {
@@ -109,14 +136,10 @@ impl TokenCache {
             None => self.0.fetching.lock().await,
         };
         // Another caller may have fetched in the meantime.
-        match (self.cached(), self.failure()) {
-            (Some((token, true)), _) | (Some((token, false)), Some(_)) => Ok(token),
-            (None, Some(error)) => Err(error),
-            (None, None) => {
-                check_runtime()?;
-                self.fetch().await
-            }
-            (Some((_, false)), None) => {
+        let (is_early, error) = self.early();
+        match self.cached() {
+            Some((token, is_fresh)) if is_fresh || is_early => Ok(token),
+            Some(_) => {
                 check_runtime()?;
                 let fetched = timeout(MAX_REFRESH, self.fetch()).await.unwrap_or_else(|_| {
                     let summary = format!("no transient token within {MAX_REFRESH:?}");
@@ -129,14 +152,23 @@ impl TokenCache {
                     self.cached().map(|(old, _)| old).ok_or(error)
                 })
             }
+            None => match error.filter(|_| is_early) {
+                Some(error) => Err(error),
+                None => {
+                    check_runtime()?;
+                    self.fetch().await
+                }
+            },
         }
     }
 
     /// Drops this token from the cache, because a server answered 401 to it. Another token, such as
     /// one that was replaced in the meantime, changes nothing.
-    pub fn invalidate(&self, token: &str) {
+    pub fn invalidate(&self, token: impl IntoToken) {
+        let Ok(refused) = token.into_token() else { return };
         let mut state = self.state();
-        if state.token.as_ref().is_some_and(|cached| cached.expose_secret() == token) {
+        let is_cached = |cached: &TransientToken| cached.expose_secret() == refused.expose_secret();
+        if state.token.as_ref().is_some_and(is_cached) {
             state.token = None;
             let spaced = state.started.map(|started| after(started, FIRST_WAIT));
             state.not_before = state.not_before.max(spaced);
@@ -147,14 +179,13 @@ impl TokenCache {
     fn cached(&self) -> Option<(TransientToken, bool)> {
         let token = self.state().token.clone()?;
         let left = token.time_left();
-        (!left.is_zero()).then_some((token, left > self.0.min_time_left))
+        (!left.is_zero()).then_some((token, left > MIN_TIME_LEFT))
     }
 
-    /// The last error, while it is too early for another fetch.
-    fn failure(&self) -> Option<Error> {
+    /// Whether it is too early for another fetch, and the last error.
+    fn early(&self) -> (bool, Option<Error>) {
         let state = self.state();
-        let (error, _) = state.failure.as_ref()?;
-        (Instant::now() < state.not_before?).then(|| error.clone())
+        (state.not_before > Some(Instant::now()), state.error.clone())
     }
 
     async fn fetch(&self) -> Result<TransientToken, Error> {
@@ -162,21 +193,25 @@ impl TokenCache {
         if let Some(not_before) = not_before {
             sleep_until(not_before).await;
         }
-        self.state().started = Some(Instant::now());
-        let token = self.0.client.transient_token().await.or_else(|error| self.failed(error))?;
+        {
+            // It counts as failed until it has succeeded: the caller may give up.
+            let mut state = self.state();
+            state.started = Some(Instant::now());
+            state.failures = state.failures.saturating_add(1);
+            state.error = None;
+            state.wait(None);
+        }
+        let token = self.0.origin.fetch().await.or_else(|error| self.failed(error))?;
         let mut state = self.state();
         *state = State { token: Some(token.clone()), started: state.started, ..State::default() };
         Ok(token)
     }
 
-    /// Remembers a failure of a fetch, and how long to wait until the next one.
+    /// Remembers the failure of a fetch.
     fn failed(&self, error: Error) -> Result<TransientToken, Error> {
         let mut state = self.state();
-        let failures = state.failure.take().map_or(0, |(_, failures)| failures);
-        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_WAIT);
-        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
-        state.not_before = Some(after(Instant::now(), wait));
-        state.failure = Some((error.clone(), failures.saturating_add(1)));
+        state.wait(error.retry_after());
+        state.error = Some(error.clone());
         Err(error)
     }
 
@@ -185,8 +220,23 @@ impl TokenCache {
     }
 }
 
+impl Origin {
+    async fn fetch(&self) -> Result<TransientToken, Error> {
+        match self {
+            Self::Client(client) => client.transient_token().await,
+            Self::Source(server) => match server.client().transient_token().await {
+                Err(error) if error.kind() == ErrorKind::Unauthorized && error.is_auth() => {
+                    server.reconnect().await?;
+                    server.client().transient_token().await
+                }
+                result => result,
+            },
+        }
+    }
+}
+
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("client", &self.0.client).finish_non_exhaustive()
+        f.debug_struct("TokenCache").field("origin", &self.0.origin).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,11 @@
 //! body can be JSON. For other bodies (HTML, XML while a server starts) use the `httpmock` types
 //! inside, by `into_inner()`. The bodies' types are in [`wire`](crate::wire).
 //!
+//! What needs no server, an [`Error`](crate::Error::for_test), a
+//! [`Device`](crate::Device::for_test), a [`Connected`](crate::Connected::for_test), a
+//! [`TransientToken`](crate::TransientToken::for_test), is under the feature `test-util`, which this
+//! one switches on.
+//!
 //! httpmock's server logs whole requests, tokens included, at `DEBUG` and `TRACE`, and answers 500
 //! to a header that is not ASCII.
 //!
@@ -47,15 +52,14 @@
 //! ```
 //! use plex_auth::mock::{MockServerExt as _, httpmock::MockServer, identity};
 //! use plex_auth::wire::{Connection, Device, OneOrMany, SourceBody, SourceContainer};
-//! use plex_auth::{Client, Source};
+//! use plex_auth::{Client, Source, reqwest::Url};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = MockServer::start_async().await;
 //! identity(&server, "243b47");
-//! let connection =
-//!     Connection { uri: Some(server.base_url().parse::<reqwest::Url>()?.into()), ..Default::default() };
-//! # use plex_auth::reqwest;
+//! let uri: Url = server.base_url().parse()?;
+//! let connection = Connection { uri: Some(uri.into()), ..Default::default() };
 //! let device = Device {
 //!     client_identifier: Some("243b47".into()),
 //!     access_token: Some("transient-2".into()),
@@ -65,7 +69,7 @@
 //! server.get_source_connection_information(|when, then| {
 //!     when.source("server://243b47");
 //!     then.ok(&SourceBody {
-//!         media_container: SourceContainer { device: OneOrMany(vec![device]) },
+//!         media_container: SourceContainer { device: Some(OneOrMany(vec![device])) },
 //!         ..Default::default()
 //!     });
 //! });
@@ -100,6 +104,40 @@
 //! assert_eq!(status(&Error::for_test(ErrorKind::NoDevice)), 404);
 //! assert_eq!(status(&Error::for_test(ErrorKind::Unavailable)), 503);
 //! ```
+//!
+//! # Time
+//!
+//! Under `#[tokio::test(start_paused = true)]` a call on a socket times out at once: tokio moves a
+//! paused clock on while every task waits, also for a socket. Let the call end first, and pause the
+//! clock after it. This ages a cached token:
+//!
+//! ```
+//! # use plex_auth::mock::{MockServerExt as _, httpmock::MockServer};
+//! # use plex_auth::wire::{TransientTokenBody, TransientTokenContainer};
+//! # use plex_auth::{Client, TokenCache};
+//! # use std::time::Duration;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), plex_auth::Error> {
+//! # let server = MockServer::start_async().await;
+//! # let mock = server.get_transient_token(|_, then| {
+//! #     let token = Some("transient-1".into());
+//! #     let media_container = TransientTokenContainer { token, ..Default::default() };
+//! #     then.ok(&TransientTokenBody { media_container, ..Default::default() });
+//! # });
+//! # let client =
+//! #     Client::builder(server.base_url()).token("owner").client_identifier("test").build()?;
+//! let cache = TokenCache::new(client);
+//! cache.token().await?;
+//!
+//! tokio::time::pause();
+//! tokio::time::advance(Duration::from_secs(48 * 3600)).await;
+//! tokio::time::resume();
+//!
+//! cache.token().await?; // the first has expired
+//! mock.assert_calls_async(2).await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub use httpmock;
 
@@ -112,7 +150,8 @@ pub fn identity<'a>(
     machine_identifier: &str,
 ) -> httpmock::Mock<'a> {
     let machine_identifier = machine_identifier.to_owned();
-    let body = IdentityBody { media_container: IdentityContainer { machine_identifier } };
+    let container = IdentityContainer { machine_identifier, ..Default::default() };
+    let body = IdentityBody { media_container: container };
     server.mock(|when, then| {
         when.method(httpmock::Method::GET).path("/identity");
         then.status(200).json_body_obj(&body);

@@ -4,48 +4,47 @@
 //! gains appears here. Build them with `..Default::default()`, so that a new field breaks nothing.
 //! Unknown properties are ignored.
 //!
-//! The other types stand for values that servers write in several ways, because a PMS makes its
-//! JSON from XML, where every attribute is a string and a list of one looks like no list.
+//! The other types stand for values that may be strings, numbers or booleans, and for lists that may
+//! be lone objects: a PMS makes its JSON from XML, which has only strings, and no lists of one.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use reqwest::Url;
+use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
-pub use super::generated::types::error::ConversionError;
 pub use super::generated::types::{
-    Connection, Device, ErrorBody, ErrorEntry, GetTransientTokenScope, GetTransientTokenType,
-    IdentityBody, IdentityContainer, SourceBody, TransientTokenBody, TransientTokenContainer,
+    Connection, Device, ErrorBody, ErrorEntry, IdentityBody, IdentityContainer, MaintenanceBody,
+    MaintenanceResponse, SourceBody, SourceContainer, TransientTokenBody, TransientTokenContainer,
 };
-use crate::token::Token;
 
 /// How many elements of a list are kept.
 pub(crate) const MAX_ELEMENTS: usize = 1_000;
-/// How many connections of all devices together: 1 MiB of `{}` would take 53 MiB.
-const MAX_CONNECTIONS: usize = 20_000;
 
-/// A token in a body. `Debug` is redacted, the bytes are wiped on drop. Unlike [`Token`], it can be
-/// serialized.
-#[derive(Clone, DeriveDeserialize, Serialize)]
+/// A token in a body. `Debug` is redacted, the bytes are wiped on drop. Unlike
+/// [`Token`](crate::Token), it can be serialized.
+#[derive(Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct WireToken(
-    #[cfg_attr(feature = "schemars", schemars(with = "String"))] Zeroizing<String>,
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))] pub(crate) Zeroizing<String>,
 );
-
-impl WireToken {
-    pub(crate) fn into_token(self) -> Result<Token, &'static str> {
-        Token::from_server(self.0)
-    }
-}
 
 impl<T: Into<String>> From<T> for WireToken {
     fn from(token: T) -> Self {
         Self(Zeroizing::new(token.into()))
+    }
+}
+
+/// From a string. The error does not repeat it.
+impl<'de> Deserialize<'de> for WireToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // serde's own error would repeat a number.
+        let token = Zeroizing::<String>::deserialize(deserializer);
+        token.map(Self).map_err(|_| D::Error::custom("a token is a string"))
     }
 }
 
@@ -55,18 +54,9 @@ impl fmt::Debug for WireToken {
     }
 }
 
-/// The contents of the response with a source.
-#[derive(Clone, Debug, Default, DeriveDeserialize, Serialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub struct SourceContainer {
-    /// The devices. A response without this member is read by hand: it is an empty list, or
-    /// something else.
-    #[serde(rename = "Device", deserialize_with = "devices")]
-    pub device: OneOrMany<Device>,
-}
-
-/// A value that a server may write in several ways: `true`, `1` or `"1"`, `32400` or `"32400"`. One
-/// that can't be read counts as missing, so that it does not spoil the rest.
+/// A value that may be a string, a number or a boolean: `true`, `1` or `"1"`, `32400` or `"32400"`.
+/// One that can't be read counts as missing, so that it does not spoil the rest. A control character
+/// in a string is replaced by U+FFFD.
 ///
 /// ```
 /// use plex_auth::wire::Lenient;
@@ -92,26 +82,82 @@ impl From<&str> for Lenient<String> {
     }
 }
 
-impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Deserialize<'de> for Lenient<T> {
+impl<'de, T: FromScalar> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue(PhantomData)).map(Self)
     }
 }
 
+#[cfg(feature = "schemars")]
+impl<T> schemars::JsonSchema for Lenient<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lenient".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["boolean", "integer", "string"] })
+    }
+}
+
 /// The JSON that a [`Lenient`] is read from.
-#[derive(Debug)]
-pub enum Scalar<'a> {
-    /// `true` or `false`.
+pub(crate) enum Scalar<'a> {
     Flag(bool),
-    /// An integer.
     Number(i64),
-    /// A string.
     Text(&'a str),
+}
+
+/// A type that is read from a scalar, where it can be.
+pub(crate) trait FromScalar: Sized {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self>;
+}
+
+impl FromScalar for String {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) if !text.is_empty() => {
+                Some(text.replace(char::is_control, "\u{fffd}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl FromScalar for Url {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
+        if let Scalar::Text(text) = scalar { text.parse().ok() } else { None }
+    }
+}
+
+impl FromScalar for i64 {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Number(number) => Some(number),
+            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Flag(_) => None,
+        }
+    }
+}
+
+impl FromScalar for u16 {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
+        i64::from_scalar(scalar).and_then(|number| number.try_into().ok())
+    }
+}
+
+impl FromScalar for bool {
+    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Flag(flag) => Some(flag),
+            Scalar::Number(1) | Scalar::Text("1" | "true") => Some(true),
+            Scalar::Number(0) | Scalar::Text("0" | "false") => Some(false),
+            _ => None,
+        }
+    }
 }
 
 struct AnyValue<T>(PhantomData<T>);
 
-impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
+impl<'de, T: FromScalar> Visitor<'de> for AnyValue<T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,15 +165,15 @@ impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Option<T>, E> {
-        Ok(Scalar::Flag(flag).try_into().ok())
+        Ok(T::from_scalar(Scalar::Flag(flag)))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Option<T>, E> {
-        Ok(Scalar::Number(number).try_into().ok())
+        Ok(T::from_scalar(Scalar::Number(number)))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Option<T>, E> {
-        i64::try_from(number).map_or(Ok(None), |number| self.visit_i64(number))
+    fn visit_u64<E>(self, number: u64) -> Result<Option<T>, E> {
+        Ok(number.try_into().ok().and_then(|number| T::from_scalar(Scalar::Number(number))))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
@@ -135,7 +181,7 @@ impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Option<T>, E> {
-        Ok(Scalar::Text(text).try_into().ok())
+        Ok(T::from_scalar(Scalar::Text(text)))
     }
 
     fn visit_unit<E>(self) -> Result<Option<T>, E> {
@@ -151,45 +197,6 @@ impl<'de, T: for<'a> TryFrom<Scalar<'a>>> Visitor<'de> for AnyValue<T> {
     }
 }
 
-/// How each type is read from a scalar, where it can be.
-macro_rules! from_scalar {
-    ($($type:ty: $($pattern:pat $(if $guard:expr)? => $value:expr),*;)*) => {
-        $(impl TryFrom<Scalar<'_>> for $type {
-            type Error = ();
-
-            fn try_from(scalar: Scalar<'_>) -> Result<Self, ()> {
-                match scalar {
-                    $($pattern $(if $guard)? => $value,)*
-                    _ => Err(()),
-                }
-            }
-        })*
-    };
-}
-
-from_scalar! {
-    String: Scalar::Text(text) if !text.is_empty() => Ok(text.to_owned());
-    Url: Scalar::Text(text) => text.parse().map_err(drop);
-    i64: Scalar::Number(number) => Ok(number), Scalar::Text(text) => text.parse().map_err(drop);
-    u16: Scalar::Number(number) => number.try_into().map_err(drop),
-        Scalar::Text(text) => text.parse().map_err(drop);
-    bool: Scalar::Flag(flag) => Ok(flag),
-        Scalar::Number(number @ (0 | 1)) => Ok(number == 1),
-        Scalar::Text("1" | "true") => Ok(true),
-        Scalar::Text("0" | "false") => Ok(false);
-}
-
-#[cfg(feature = "schemars")]
-impl<T> schemars::JsonSchema for Lenient<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Lenient".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["boolean", "integer", "string"] })
-    }
-}
-
 /// A list of objects, from a list or from a lone object. The first 1,000 are kept; `null` is left
 /// out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -199,17 +206,11 @@ pub struct OneOrMany<T>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListOrObject(|_| 0)).map(Self)
+        deserializer.deserialize_any(ListOrObject(PhantomData)).map(Self)
     }
 }
 
-fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany<Device>, D::Error> {
-    let count = |device: &Device| device.connection.as_ref().map_or(0, |list| list.0.len());
-    deserializer.deserialize_any(ListOrObject(count)).map(OneOrMany)
-}
-
-/// With the number of connections in an element.
-struct ListOrObject<T>(fn(&T) -> usize);
+struct ListOrObject<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOrObject<T> {
     type Value = Vec<T>;
@@ -230,13 +231,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOrObject<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let (mut kept, mut connections) = (Vec::new(), 0_usize);
-        while kept.len() < MAX_ELEMENTS && connections < MAX_CONNECTIONS {
+        let mut kept = Vec::new();
+        while kept.len() < MAX_ELEMENTS {
             match list.next_element::<Option<T>>()? {
-                Some(element) => {
-                    connections = connections.saturating_add(element.as_ref().map_or(0, self.0));
-                    kept.extend(element);
-                }
+                Some(element) => kept.extend(element),
                 None => return Ok(kept),
             }
         }
@@ -252,7 +250,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOrObject<T> {
 mod tests {
     use super::*;
 
-    fn read<T: for<'a> TryFrom<Scalar<'a>>>(json: &str) -> Option<T> {
+    fn read<T: FromScalar>(json: &str) -> Option<T> {
         serde_json::from_str::<Lenient<T>>(json).unwrap().0
     }
 
@@ -285,6 +283,11 @@ mod tests {
     }
 
     #[test]
+    fn a_control_character_in_a_string_is_replaced() {
+        assert_eq!(read(r#""a\u001b[31m\nb""#), Some("a\u{fffd}[31m\u{fffd}b".to_owned()));
+    }
+
+    #[test]
     fn a_list_of_one_may_be_a_lone_object() {
         for json in ["{\"uri\":\"http://a\"}", "[{\"uri\":\"http://a\"}]", "[null,{},null]"] {
             let list: OneOrMany<Connection> = serde_json::from_str(json).unwrap();
@@ -310,5 +313,9 @@ mod tests {
         let token = WireToken::from("secret");
         assert_eq!(format!("{token:?}"), "WireToken([REDACTED])");
         assert_eq!(serde_json::to_string(&token).unwrap(), "\"secret\"");
+        for json in ["5432167890", "[54321]", "{\"54321\":1}", "true"] {
+            let error = serde_json::from_str::<WireToken>(json).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("54321"), "{error}");
+        }
     }
 }

@@ -3,9 +3,11 @@
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion::Implicit1_0;
+use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value, json};
 
+use super::body::Undecodable;
 use super::wire::MAX_ELEMENTS;
 
 /// Deeper documents are refused, as serde_json does.
@@ -13,18 +15,22 @@ const MAX_DEPTH: usize = 128;
 /// How many attributes and elements are kept in all: each takes up to 700 bytes.
 const MAX_NODES: usize = 20_000;
 
-/// The document as JSON, or nothing where it is not well-formed, has a DTD, or is nested too deeply.
+/// The document as JSON, or what is wrong with it: broken off, not well-formed, with a DTD, or nested
+/// too deeply.
 ///
 /// Takes linear time. Of elements with the same name in one parent the first 1,000 are kept, the
 /// rest is skipped.
-pub(super) fn to_json(text: &str) -> Option<Value> {
+pub(super) fn to_json(text: &str) -> Result<Value, Undecodable> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut nodes = MAX_NODES;
     let document = element(&mut reader, Map::new(), MAX_DEPTH, &mut nodes)?;
-    let (name, root) = document.into_iter().next()?;
-    Some(json!({ name: root.get(0)? }))
+    let root = document.into_iter().next();
+    let root = root.and_then(|(name, root)| Some(json!({ name: root.get(0)? })));
+    root.ok_or(INVALID)
 }
+
+const INVALID: Undecodable = Undecodable::Syntax(None);
 
 /// An element's members: its attributes, and its children up to its end.
 fn element(
@@ -32,9 +38,9 @@ fn element(
     mut members: Map<String, Value>,
     depth: usize,
     nodes: &mut usize,
-) -> Option<Map<String, Value>> {
+) -> Result<Map<String, Value>, Undecodable> {
     loop {
-        match reader.read_event().ok()? {
+        match reader.read_event().map_err(problem)? {
             Event::Start(tag) => {
                 let name = tag.name().as_ref().to_owned();
                 let siblings = match nodes {
@@ -45,31 +51,53 @@ fn element(
                     Some(siblings) => {
                         let child = attributes(&tag)?;
                         *nodes = nodes.saturating_sub(child.len()).saturating_sub(1);
-                        let child = element(reader, child, depth.checked_sub(1)?, nodes)?;
-                        siblings.push(child.into());
+                        let depth = depth.checked_sub(1).ok_or(INVALID)?;
+                        siblings.push(element(reader, child, depth, nodes)?.into());
                     }
                     None => {
-                        reader.read_to_end(tag.name()).ok()?;
+                        reader.read_to_end(tag.name()).map_err(problem)?;
                     }
                 }
             }
-            Event::End(_) => return Some(members),
-            Event::Eof => return (depth == MAX_DEPTH).then_some(members),
-            Event::DocType(_) => return None,
+            Event::End(_) => return Ok(members),
+            Event::Eof if depth == MAX_DEPTH => return Ok(members),
+            Event::Eof => return Err(Undecodable::CutShort),
+            Event::DocType(_) => return Err(INVALID),
             _ => {}
         }
     }
 }
 
-fn attributes(tag: &BytesStart<'_>) -> Option<Map<String, Value>> {
+/// The other syntax errors are about what is not closed before the end.
+fn problem(error: quick_xml::Error) -> Undecodable {
+    match error {
+        quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => INVALID,
+        quick_xml::Error::Syntax(_)
+        | quick_xml::Error::IllFormed(IllFormedError::MissingEndTag(_)) => Undecodable::CutShort,
+        _ => INVALID,
+    }
+}
+
+fn attributes(tag: &BytesStart<'_>) -> Result<Map<String, Value>, Undecodable> {
     let mut members = Map::new();
     // Of duplicates the first counts: nobody needs the error.
     for attribute in tag.attributes().with_checks(false).take(MAX_ELEMENTS) {
-        let attribute = attribute.ok()?;
-        let value = attribute.normalized_value(Implicit1_0).ok()?;
+        let attribute = attribute.map_err(|_| INVALID)?;
+        let value = attribute.normalized_value(Implicit1_0);
+        let value = value.unwrap_or_else(|_| without_references(&attribute.value).into());
         members.entry(attribute.key.as_ref()).or_insert_with(|| value.into());
     }
-    Some(members)
+    Ok(members)
+}
+
+/// A value with U+FFFD in place of its references, one of which is to no character.
+fn without_references(value: &str) -> String {
+    let mut parts = value.split('&');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.split_once(';').map_or(part, |(_, rest)| rest);
+        text + "\u{fffd}" + rest
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_not_well_formed_has_a_dtd_or_is_too_deep_is_refused() {
         let nested = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
-        assert!(to_json(&nested(128)).is_some());
+        assert!(to_json(&nested(128)).is_ok());
         for xml in [
             "",
             "{}",
@@ -96,7 +124,6 @@ mod tests {
             "<a></b>",
             "</a>",
             "<a x=1/>",
-            "<a x='&unknown;'/>",
             "<!DOCTYPE a><a/>",
             "<!DOCTYPE a [<!ENTITY b 'c'>]><a x='&b;'/>",
             "<a><!DOCTYPE a></a>",
@@ -104,8 +131,19 @@ mod tests {
             &nested(100_000),
             &"<a>".repeat(100_000),
         ] {
-            assert_eq!(to_json(xml), None, "{}", xml.chars().take(40).collect::<String>());
+            assert!(to_json(xml).is_err(), "{}", xml.chars().take(40).collect::<String>());
         }
+    }
+
+    #[test]
+    fn a_reference_to_no_character_is_replaced() {
+        let json = to_json("<a n='K&#xD83D;&#xDCFA;&unknown;te' t='&#0;' u='a&amp' v='&lt;'/>");
+        let json = &json.unwrap()["a"];
+        let all = "\u{fffd}\u{fffd}\u{fffd}";
+        assert_eq!(
+            json,
+            &json!({ "n": format!("K{all}te"), "t": "\u{fffd}", "u": "a\u{fffd}amp", "v": "<" })
+        );
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! `ClientBuilder`: the address, the token, the client headers, the limits.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::address;
 use crate::api;
-use crate::client::{Client, Settings};
-use crate::dns::Resolver;
+use crate::client::{Client, Settings, explain};
+use crate::dns::{self, Resolver};
 use crate::error::{Details, Error, ErrorKind};
 use crate::token::{IntoToken, Token};
 
@@ -30,27 +29,27 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    pub(super) fn new(address: String) -> Self {
+    pub(super) fn for_address(address: String) -> Self {
         let settings = Settings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             max_response_bytes: 1024 * 1024,
-            max_retries: 5,
+            max_retries: 10,
             allow_insecure_http: false,
-            relay: true,
         };
         const VERSION: &str = concat!("plex-auth/", env!("CARGO_PKG_VERSION"));
         let headers = HeaderMap::from_iter([
             // A PMS returns XML unless it asks for JSON.
             (ACCEPT, HeaderValue::from_static("application/json")),
-            // Of a POST only: proxies answer 411 to one without it.
-            (CONTENT_LENGTH, HeaderValue::from_static("0")),
+            // Without it a proxy may compress the body (RFC 9110, section 12.5.3).
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static(VERSION)),
         ]);
         Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
     }
 
-    /// The caller's token. Required.
+    /// The caller's token. Required. A server that asks nobody for a token, because of its "allowed
+    /// networks", takes any word.
     pub fn token(mut self, token: impl IntoToken) -> Self {
         match token.into_token() {
             Ok(token) => self.token = Some(token),
@@ -126,9 +125,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How many times a call is retried after a transient failure: 429, 502, 503, 504, 520 to 524,
-    /// 530, or no connection (twice at most); never after a TLS failure or a time-out. Default: 5,
-    /// which outlasts a restart of some seconds; 0 turns it off.
+    /// How many times a call is retried after a transient failure: 408, 429, 502, 503, 504, 520 to
+    /// 524, 530, or no connection (twice at most); never after a TLS failure or a time-out. Default:
+    /// 10, so that a server that starts is waited for until [`timeout`](Self::timeout); 0 turns it
+    /// off.
     ///
     /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
     /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. Both calls
@@ -149,20 +149,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether [`Client::connect`] may use a relay, which is slow, when no direct connection
-    /// works. Default: `true`.
-    pub fn relay(mut self, relay: bool) -> Self {
-        self.settings.relay = relay;
-        self
-    }
-
     /// HTTP settings of your own: a proxy, root certificates, the pool's size.
     ///
     /// After `configure` has run, redirects, `reqwest`'s retries, verbose connections,
     /// decompression and HTTP/2 are turned off, and the two time-outs are set. Before it, proxies
     /// from the environment are turned off, idle connections are kept for 15 seconds (a PMS closes
-    /// them after 20), and `plex.direct` names are resolved without DNS, by the address that they
-    /// contain: a `dns_resolver` that is set here replaces that. Headers that are set here, a
+    /// them after 20), sent data is acknowledged within [`connect_timeout`](Self::connect_timeout)
+    /// (`tcp_user_timeout`, on Linux and Android), and `plex.direct` names with a private address
+    /// are resolved without DNS: a `dns_resolver` that is set here replaces that. Headers that are set here, a
     /// `user_agent` among them, don't replace the crate's own.
     ///
     /// ```
@@ -221,6 +215,9 @@ impl ClientBuilder {
             .dns_resolver(Resolver);
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
+        // A call on a pooled connection whose network is gone fails in this time, and is retried.
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let http = http.tcp_user_timeout(self.settings.connect_timeout);
         let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
         // After it: what would send the token elsewhere, log it, or lift a limit.
         let http = http
@@ -236,12 +233,15 @@ impl ClientBuilder {
             .timeout(self.settings.timeout)
             .build()
             .map_err(|error| {
+                if dns::out_of_files().is_some() {
+                    return explain::out_of_files();
+                }
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
                                install them or add some with `configure_http`";
-                let source = Some(Arc::new(error.without_url()));
-                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }
+                let source = Some(error.without_url());
+                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
             })?;
-        Ok(Client::new(http, self.headers, address, token, self.settings))
+        Ok(Client::from_parts(http, self.headers, address, token, self.settings))
     }
 
     fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {

@@ -4,24 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Url};
+use tokio::time::Instant;
 
+use crate::address;
 use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType};
-use crate::api::{self, Inner, generated, wire};
-use crate::error::{Error, ErrorKind};
-use crate::source::{Device, Source, SourceKind};
+use crate::api::{self, Inner, generated};
+use crate::error::Error;
+use crate::source::{Device, Identity, Source};
 use crate::token::{IntoToken, Token, TransientToken};
 
+mod attempts;
 mod builder;
-#[cfg(feature = "rustls")]
-mod certificate;
-mod classify;
-mod request;
-mod transport;
+mod explain;
 
+pub(crate) use attempts::{Call, Retries, after, check_runtime};
 pub use builder::ClientBuilder;
-pub(crate) use request::{Operation, after, backoff, check_runtime};
+pub(crate) use explain::{Asked, Operation};
 
 /// A client of one Plex Media Server, with one token.
 ///
@@ -58,7 +58,6 @@ pub(crate) struct Settings {
     pub(crate) max_response_bytes: usize,
     pub(crate) max_retries: u32,
     pub(crate) allow_insecure_http: bool,
-    pub(crate) relay: bool,
 }
 
 impl Client {
@@ -68,10 +67,10 @@ impl Client {
     /// prefix is kept (`https://host/plex`). Plain `http` is accepted for hosts in the machine, the
     /// home or a VPN only, see [`ClientBuilder::allow_insecure_http`].
     pub fn builder(address: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(address.into())
+        ClientBuilder::for_address(address.into())
     }
 
-    fn new(
+    fn from_parts(
         http: reqwest::Client,
         mut headers: HeaderMap,
         address: Url,
@@ -89,7 +88,7 @@ impl Client {
     pub(crate) fn bind(&self, address: Url, token: Token) -> Self {
         let Shared { api, settings, .. } = &*self.0;
         let (http, headers) = (api.client.clone(), api.inner.headers.clone());
-        Self::new(http, headers, address, token, settings.clone())
+        Self::from_parts(http, headers, address, token, settings.clone())
     }
 
     /// The server's address.
@@ -101,7 +100,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidToken`].
+    /// [`InvalidToken`].
+    ///
+    /// [`InvalidToken`]: crate::ErrorKind::InvalidToken
     pub fn with_token(&self, token: impl IntoToken) -> Result<Self, Error> {
         Ok(self.bind(self.0.address.clone(), token.into_token()?))
     }
@@ -113,23 +114,37 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Unauthorized`](ErrorKind::Unauthorized): the server does not accept the token;
-    /// - [`Forbidden`](ErrorKind::Forbidden): it refuses to make a transient one;
-    /// - [`NoToken`](ErrorKind::NoToken): it returned none, as an unclaimed server does;
-    /// - [`Connect`](ErrorKind::Connect), [`Tls`](ErrorKind::Tls), [`Timeout`](ErrorKind::Timeout),
-    ///   [`Unavailable`](ErrorKind::Unavailable) and the others from `NoRuntime` to `Decode`, as any
-    ///   request.
+    /// - [`Unauthorized`]: the server does not accept the token;
+    /// - [`Forbidden`]: it refuses to make a transient one;
+    /// - [`NoToken`]: it returned none, as an unclaimed server does;
+    /// - those of any request: [`NoRuntime`], [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
+    ///   [`Protocol`], [`BadRequest`], [`NotFound`], [`TooManyRequests`], [`Unavailable`],
+    ///   [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
+    ///
+    /// [`BadRequest`]: crate::ErrorKind::BadRequest
+    /// [`BodyCutShort`]: crate::ErrorKind::BodyCutShort
+    /// [`BodyTooLarge`]: crate::ErrorKind::BodyTooLarge
+    /// [`Connect`]: crate::ErrorKind::Connect
+    /// [`Decode`]: crate::ErrorKind::Decode
+    /// [`Forbidden`]: crate::ErrorKind::Forbidden
+    /// [`HttpSetup`]: crate::ErrorKind::HttpSetup
+    /// [`NoRuntime`]: crate::ErrorKind::NoRuntime
+    /// [`NoToken`]: crate::ErrorKind::NoToken
+    /// [`NotFound`]: crate::ErrorKind::NotFound
+    /// [`Protocol`]: crate::ErrorKind::Protocol
+    /// [`Redirect`]: crate::ErrorKind::Redirect
+    /// [`Status`]: crate::ErrorKind::Status
+    /// [`Timeout`]: crate::ErrorKind::Timeout
+    /// [`Tls`]: crate::ErrorKind::Tls
+    /// [`TooManyRequests`]: crate::ErrorKind::TooManyRequests
+    /// [`Unauthorized`]: crate::ErrorKind::Unauthorized
+    /// [`Unavailable`]: crate::ErrorKind::Unavailable
     #[doc(alias = "GetTransientToken")]
     pub async fn transient_token(&self) -> Result<TransientToken, Error> {
-        let call = self.call(Operation::TransientToken);
         let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
-        let (requested_at, body) = call.run(|| self.0.api.get_transient_token(scope, kind)).await?;
-        let token = body.media_container.token.ok_or("it is missing; an unclaimed server has none");
-        let token = token.and_then(wire::WireToken::into_token).map_err(|problem| {
-            let summary = format!("`MediaContainer.token` is unusable: {problem}");
-            call.unusable(ErrorKind::NoToken, summary)
-        })?;
-        Ok(TransientToken::new(token, requested_at))
+        let call = self.call(Operation::TransientToken);
+        let request = || self.0.api.get_transient_token(scope, kind);
+        call.run(request, TransientToken::from_wire).await
     }
 
     /// Looks up how to reach a source, as the server remembers it.
@@ -140,14 +155,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Unauthorized`](ErrorKind::Unauthorized): the server does not accept the token;
-    /// - [`Forbidden`](ErrorKind::Forbidden): the token is not an admin's;
-    /// - [`NoDevice`](ErrorKind::NoDevice): the server does not know the source;
-    /// - [`NoToken`](ErrorKind::NoToken): it returned no access token for it;
-    /// - [`NotFound`](ErrorKind::NotFound): it is too old, or the address's path is wrong;
-    /// - [`Connect`](ErrorKind::Connect), [`Tls`](ErrorKind::Tls), [`Timeout`](ErrorKind::Timeout),
-    ///   [`Unavailable`](ErrorKind::Unavailable) and the others from `NoRuntime` to `Decode`, as any
-    ///   request.
+    /// - [`Unauthorized`]: the server does not accept the token;
+    /// - [`Forbidden`]: the token is not an admin's;
+    /// - [`NoDevice`]: the server does not know the source;
+    /// - [`NoToken`]: it returned no access token for it;
+    /// - [`NotFound`]: it is too old, or the address's path is wrong;
+    /// - those of any request, as for [`transient_token`](Self::transient_token).
+    ///
+    /// [`Forbidden`]: crate::ErrorKind::Forbidden
+    /// [`NoDevice`]: crate::ErrorKind::NoDevice
+    /// [`NoToken`]: crate::ErrorKind::NoToken
+    /// [`NotFound`]: crate::ErrorKind::NotFound
+    /// [`Unauthorized`]: crate::ErrorKind::Unauthorized
     #[doc(alias = "GetSourceConnectionInformation")]
     pub async fn source_connection_information(&self, source: &Source) -> Result<Device, Error> {
         self.look_up(source, false).await
@@ -167,27 +186,79 @@ impl Client {
         self.look_up(source, true).await
     }
 
+    /// Asks the server which one it is: `GET /identity`, without the token. It tells whether a server
+    /// is there, the identifier that [`Source::server`] takes, and its version. Source:
+    /// `getIdentity` in [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
+    ///
+    /// ```no_run
+    /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
+    /// let identity = client.identity().await?;
+    /// println!("{} {:?}", identity.machine_identifier, identity.version);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of any request, as for [`transient_token`](Self::transient_token).
+    pub async fn identity(&self) -> Result<Identity, Error> {
+        let call = self.call(Operation::Identity);
+        let request = || self.0.api.get_identity(self.address());
+        call.run(request, |_, body| Ok(Identity::from_wire(body))).await
+    }
+
+    /// A request to another path of this server, such as `/library/sections?type=1`: below the path
+    /// of [`address()`](Self::address), with the token, the client headers, `Accept:
+    /// application/json` and `User-Agent`, over the client's connections and within its time-outs.
+    /// Headers, a query, a body and a shorter time can be added to it. `header(..)` adds a value to
+    /// one that is there, `headers(..)` replaces it.
+    ///
+    /// Redirects are not followed. What the two calls of this crate do is not done: there are no
+    /// retries, no limit on the body and no event in the log, and any status is a response. To a
+    /// `POST` without a body add `Content-Length: 0` where a proxy answers 411.
+    ///
+    /// ```no_run
+    /// # async fn example(client: plex_auth::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::reqwest::Method;
+    ///
+    /// let response = client.request(Method::GET, "/library/sections?type=1")?.send().await?;
+    /// println!("{}", response.error_for_status()?.text().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress): the path does not begin with one `/`,
+    /// leads above the address's path, or has a fragment, a backslash or a control character.
+    pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
+        let url = address::below(self.address(), path)?;
+        let Inner { headers, .. } = &self.0.api.inner;
+        Ok(self.0.api.client.request(method, url).headers(headers.clone()))
+    }
+
     pub(crate) async fn look_up(&self, source: &Source, refresh: bool) -> Result<Device, Error> {
-        let call = self.call(Operation::Source);
+        self.look_up_by(&self.call(Operation::Source), source, refresh).await
+    }
+
+    /// The same, as a call with times of its own.
+    pub(crate) async fn look_up_by(
+        &self,
+        call: &Call<'_>,
+        source: &Source,
+        refresh: bool,
+    ) -> Result<Device, Error> {
         let refresh = refresh.then_some(&1);
         let request = || self.0.api.get_source_connection_information(refresh, source.as_ref());
-        let (_, body) = call.run(request).await?;
-        let mut devices = body.media_container.device.0;
-        let identifier = |device: &wire::Device| device.client_identifier.clone()?.0;
-        let is_source = |device: &wire::Device| {
-            identifier(device).is_some_and(|identifier| source.matches(&identifier))
-        };
-        let device = match &*devices {
-            // One without an identifier is an error of its own.
-            [only] if source.kind() == SourceKind::Provider || identifier(only).is_none() => {
-                devices.pop()
-            }
-            _ => devices.into_iter().find(is_source),
-        };
-        let device =
-            device.ok_or_else(|| call.unusable(ErrorKind::NoDevice, request::NO_DEVICE))?;
-        Device::try_from(device)
-            .map_err(|problem| call.unusable(problem.kind(), problem.to_string()))
+        call.run(request, |_, body| Device::from_wire(body, source)).await
+    }
+
+    /// A call to this server, within `timeout`.
+    pub(crate) fn call(&self, operation: Operation) -> Call<'_> {
+        let Shared { address, token, settings, .. } = &*self.0;
+        let timeout = settings.timeout;
+        let asked = Asked { operation, address, token, settings, timeout };
+        Call { asked, deadline: after(Instant::now(), timeout), first_until: None }
     }
 }
 

@@ -1,101 +1,280 @@
 //! From a `Source` to a client of it, at an address that was verified.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use reqwest::Url;
+use tokio::time::{Instant, sleep_until};
 
-use crate::address;
-use crate::client::{Client, Operation, after};
+use crate::client::{Asked, Call, Client, Operation, after, check_runtime};
 use crate::error::{CandidateError, Details, Error, ErrorKind, escape};
-use crate::source::{Connection, Device, Source, SourceKind};
+use crate::source::{Connection, Device, Source};
 
 mod candidates;
 mod race;
 
-use candidates::{Candidate, candidates};
+use candidates::{Chooser, Only};
+use race::Race;
 
-/// A client of a source at an address that was verified, from [`Client::connect`].
+/// A connection to a source that is about to be made, from [`Client::connect`]. Await it.
 ///
-/// Cheap to clone. A source that restarted no longer accepts the access token that the asked server
-/// remembers: `connect` succeeds, and the first call fails with 401. [`reconnect`](Self::reconnect)
-/// brings a new token:
+/// ```no_run
+/// # async fn example(client: plex_auth::Client, remembered: plex_auth::reqwest::Url)
+/// # -> Result<(), plex_auth::Error> {
+/// use std::time::Duration;
+///
+/// let source = plex_auth::Source::server("243b471948ace337a8f92f129ec97d1902fcb1df")?;
+/// let server = client
+///     .connect(&source)
+///     .prefer(&remembered)
+///     .only(|connection| !connection.relay)
+///     .timeout(Duration::from_secs(8))
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is connected until this is awaited"]
+pub struct Connect {
+    asked: Client,
+    source: Source,
+    prefer: Option<Url>,
+    options: Options,
+}
+
+/// What holds for every reconnection, too.
+#[derive(Clone)]
+struct Options {
+    only: Arc<Only>,
+    timeout: Duration,
+}
+
+impl Connect {
+    /// The address to try first, alone for 250 ms: that of the connection that worked last time.
+    /// Ignored when the source's connections don't include it. Default: none.
+    pub fn prefer(mut self, uri: &Url) -> Self {
+        self.prefer = Some(uri.clone());
+        self
+    }
+
+    /// Which connections may be used: no relay, remote ones only, certain networks. Default: all.
+    /// Reconnections keep to it.
+    pub fn only(
+        mut self,
+        is_allowed: impl Fn(&Connection) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.options.only = Arc::new(is_allowed);
+        self
+    }
+
+    /// How long it may take as a whole, look-ups included. Default: the client's
+    /// [`timeout`](crate::ClientBuilder::timeout). Reconnections have as long.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Connected, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { asked, source, prefer, options } = self;
+            if options.timeout.is_zero() {
+                return Err(Error::setting(
+                    "timeout",
+                    "it is zero, so no connection could be made",
+                ));
+            }
+            let found = find(&asked, &source, &options, prefer, false).await?;
+            Ok(Connected::from_parts(asked, source, options, found))
+        })
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// A client of a source at an address that was verified, from [`Client::connect`]: a handle that its
+/// clones share.
+///
+/// A source that restarted no longer accepts the access token that the asked server remembers:
+/// `connect` succeeds, and the first call fails with 401. [`reconnect`](Self::reconnect) brings a new
+/// token. [`TokenCache::of_source`](crate::TokenCache::of_source) does so by itself.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
 /// # -> Result<plex_auth::TransientToken, plex_auth::Error> {
-/// let mut server = client.connect(&source).await?;
+/// let server = client.connect(&source).await?;
 /// let mut token = server.client().transient_token().await;
 /// if token.as_ref().is_err_and(|error| error.is_auth()) {
-///     server = server.reconnect().await?;
+///     server.reconnect().await?;
 ///     token = server.client().transient_token().await;
 /// }
 /// # token
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct Connected {
+#[derive(Clone)]
+pub struct Connected(Arc<Handle>);
+
+struct Handle {
     asked: Client,
     source: Source,
+    options: Options,
+    /// Held for a few instructions at a time.
+    state: Mutex<State>,
+    /// Held by the caller who reconnects: when the last reconnection was started.
+    reconnecting: tokio::sync::Mutex<Option<Instant>>,
+}
+
+struct State {
+    now: Found,
+    /// The number of reconnections that have ended, and how and when the last one did.
+    ended: u64,
+    last: Option<(Instant, Result<(), Error>)>,
+}
+
+/// What a race has found.
+#[derive(Clone)]
+struct Found {
     client: Client,
-    device: Arc<Device>,
+    device: Device,
     connection: Connection,
 }
 
+/// The time between the starts of two reconnections.
+const SPACING: Duration = Duration::from_secs(1);
+
 impl Connected {
+    fn from_parts(asked: Client, source: Source, options: Options, now: Found) -> Self {
+        let state = Mutex::new(State { now, ended: 0, last: None });
+        let reconnecting = tokio::sync::Mutex::default();
+        Self(Arc::new(Handle { asked, source, options, state, reconnecting }))
+    }
+
     /// The source's client: bound to [`connection`](Self::connection), with the source's own access
-    /// token; headers, settings and pooled connections are those of the client that connected.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// token; headers, settings and pooled connections are those of the client that connected. It
+    /// stays as it is when the handle reconnects: ask for it anew.
+    pub fn client(&self) -> Client {
+        self.state().now.client.clone()
     }
 
     /// The connection that was verified.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Whether the connection goes through a relay, which is slow.
-    pub fn is_relay(&self) -> bool {
-        self.connection.relay
+    pub fn connection(&self) -> Connection {
+        self.state().now.connection.clone()
     }
 
     /// What is known of the source.
-    pub fn device(&self) -> &Device {
-        &self.device
+    pub fn device(&self) -> Device {
+        self.state().now.device.clone()
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
-    /// accepts its token: looks it up with `refresh=1`, and then does as [`Client::connect`].
+    /// accepts its token: looks it up with `refresh=1`, and then does as [`Client::connect`], with
+    /// the same [`only`](Connect::only) and [`timeout`](Connect::timeout). It prefers the connection
+    /// that worked, unless that was a relay. All clones then have what it found; when it fails, they
+    /// keep what they have.
+    ///
+    /// Callers who come while one is reconnecting, or within a second after it succeeded, share its
+    /// result. Reconnections start at least a second apart. Dropping a caller's future is safe: the
+    /// next caller goes on.
+    ///
+    /// The first attempt of the look-up takes at most
+    /// [`connect_timeout`](crate::ClientBuilder::connect_timeout), because the network of a pooled
+    /// connection may be gone; the next one has a new connection.
     ///
     /// # Errors
     ///
     /// Those of [`Client::connect`].
-    pub async fn reconnect(&self) -> Result<Self, Error> {
-        Box::pin(self.asked.connect_with(&self.source, true)).await
+    pub async fn reconnect(&self) -> Result<(), Error> {
+        check_runtime()?;
+        let Handle { asked, source, options, reconnecting, .. } = &*self.0;
+        let ended = self.state().ended;
+        let mut started = reconnecting.lock().await;
+        {
+            let state = self.state();
+            match &state.last {
+                Some((_, result)) if state.ended != ended => return result.clone(),
+                Some((at, Ok(()))) if at.elapsed() < SPACING => return Ok(()),
+                _ => {}
+            }
+        }
+        if let Some(started) = *started {
+            sleep_until(after(started, SPACING)).await;
+        }
+        *started = Some(Instant::now());
+        let Connection { uri, relay, .. } = self.connection();
+        let found = find(asked, source, options, Some(uri).filter(|_| !relay), true).await;
+        let mut state = self.state();
+        let result = found.map(|found| state.now = found);
+        state.ended = state.ended.wrapping_add(1);
+        state.last = Some((Instant::now(), result.clone()));
+        result
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A handle with this client and connection, for tests. It reconnects by asking the client's
+    /// server for the source `server://test`.
+    #[cfg(feature = "test-util")]
+    pub fn for_test(client: Client, connection: Connection) -> Self {
+        let source = Source::for_test();
+        let device = Device {
+            name: None,
+            client_identifier: source.identifier().to_owned(),
+            access_token: client.0.token.clone(),
+            connections: vec![connection.clone()],
+        };
+        let options = Options { only: Arc::new(|_| true), timeout: client.0.settings.timeout };
+        let found = Found { client: client.clone(), device, connection };
+        Self::from_parts(client, source, options, found)
+    }
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connection = self.connection();
+        f.debug_struct("Connected")
+            .field("source", &self.0.source)
+            .field("connection", &connection)
+            .finish_non_exhaustive()
     }
 }
 
 impl Client {
-    /// Looks a source up, and returns a client for the first of its connections that is verified,
-    /// with the source's own access token.
+    /// Looks a source up, and connects to the first of its connections that is verified: a client
+    /// with the source's own access token. Await what is returned, or set its options first.
     ///
     /// No token goes to an address that was not verified: by a TLS certificate that is valid for its
     /// name, and by `GET /identity`, asked without a token, whose `machineIdentifier` must be the
     /// device's (source: `getIdentity` in
     /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec)).
     ///
-    /// - **Candidates**: direct before relayed, `https` before `http`, local before remote. Skipped
-    ///   are addresses that the builder would refuse, link-local ones, `http` unless
-    ///   [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http) is set, `http` to public
-    ///   hosts even then, relays after [`relay(false)`](crate::ClientBuilder::relay), and all beyond
-    ///   100.
-    /// - **Starts**: the next candidate starts when one fails, or after 250 ms; in a long list
-    ///   sooner, so that every direct one has been started after 2 seconds, or half the round. Relays
-    ///   start when every direct one has failed, or after 3 seconds or half the round.
-    /// - **Time**: a candidate that is starting or does not answer is asked again while the round
-    ///   lasts. The first round has at most half of the client's
-    ///   [`timeout`](crate::ClientBuilder::timeout); then the source is looked up with `refresh=1`,
-    ///   and a second round has the rest.
+    /// - **Classes**: the [preferred](Connect::prefer) address; direct `https`; direct `http`, to
+    ///   local hosts and only with
+    ///   [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http); relays. Within a class:
+    ///   local before remote. Addresses that the builder would refuse are skipped, and what
+    ///   [`only`](Connect::only) leaves out, all beyond 100 direct ones and 10 relays, and all beyond
+    ///   4 of one host and port.
+    /// - **Starts**: the first candidate at once; the other direct `https` after 250 ms, 10 ms apart
+    ///   (RFC 8305); `http` after 750 ms; relays after 1.5 s, or a quarter of the time. A class
+    ///   without candidates takes no time. Where nothing runs that may still succeed, the next one
+    ///   starts at once.
+    /// - **The first verified one wins.** A remote one waits up to 150 ms for a local `https` one
+    ///   that was started before it. When the certificate of a bare IP address gives its
+    ///   plex.direct address, the candidate goes on with that.
+    /// - **A transient failure** is retried after the usual waits, 6 attempts at most. When only such
+    ///   candidates are left, the race ends after 5 s.
+    /// - **A second look-up**, with `refresh=1`, is made when every candidate has failed, or after
+    ///   3 s, beside the race. Its addresses join at once, and its access token counts.
     /// - **Providers** have no `/identity`: the first `https` connection with a host name is taken,
     ///   and its certificate is checked at the first call.
     ///
@@ -103,7 +282,7 @@ impl Client {
     /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
     /// let source = plex_auth::Source::server("243b471948ace337a8f92f129ec97d1902fcb1df")?;
     /// let server = client.connect(&source).await?;
-    /// println!("{} (relayed: {})", server.connection().uri, server.is_relay());
+    /// println!("{}", server.connection().uri);
     /// # Ok(())
     /// # }
     /// ```
@@ -113,60 +292,36 @@ impl Client {
     /// Those of [`source_connection_information`](Self::source_connection_information), and
     /// [`ErrorKind::Unreachable`], whose [`candidates()`](Error::candidates) say why each connection
     /// failed.
-    pub async fn connect(&self, source: &Source) -> Result<Connected, Error> {
-        Box::pin(self.connect_with(source, false)).await
+    pub fn connect(&self, source: &Source) -> Connect {
+        let options = Options { only: Arc::new(|_| true), timeout: self.0.settings.timeout };
+        Connect { asked: self.clone(), source: source.clone(), prefer: None, options }
     }
+}
 
-    async fn connect_with(&self, source: &Source, refresh: bool) -> Result<Connected, Error> {
-        let deadline = after(Instant::now(), self.0.settings.timeout);
-        let device = self.look_up(source, refresh).await?;
-        let now = Instant::now();
-        let half = deadline.saturating_duration_since(now).checked_div(2).unwrap_or_default();
-        let first = match self.round(source, device, after(now, half)).await {
-            Ok(connected) => return Ok(connected),
-            Err(failed) => failed,
-        };
-        let (last, problem) = match timeout_at(deadline, self.look_up(source, true)).await {
-            Ok(Ok(device)) => match self.round(source, device, deadline).await {
-                Ok(connected) => return Ok(connected),
-                Err(failed) => (failed, String::new()),
-            },
-            Ok(Err(error)) => (vec![], format!(", and looking it up again failed ({error})")),
-            Err(_) => (vec![], ", and there was no time to look it up again".to_owned()),
-        };
-        let mut seen = HashSet::new();
-        let failed = last.into_iter().chain(first);
-        let failed = failed.filter(|failed| seen.insert(failed.connection.uri.clone()));
-        Err(unreachable(source, &problem, failed.map(|failed| self.failure(failed)).collect()))
-    }
+async fn find(
+    asked: &Client,
+    source: &Source,
+    options: &Options,
+    prefer: Option<Url>,
+    refresh: bool,
+) -> Result<Found, Error> {
+    let (now, timeout) = (Instant::now(), options.timeout);
+    let deadline = after(now, timeout);
+    let settings = &asked.0.settings;
+    let first = if refresh { timeout.min(settings.connect_timeout) } else { timeout };
+    let call = asked.call(Operation::Source);
+    let asked_within = Asked { timeout, ..call.asked };
+    let call = Call { asked: asked_within, deadline, first_until: Some(after(now, first)) };
+    let device = asked.look_up_by(&call, source, refresh).await?;
 
-    /// A client for the first verified connection, or why each candidate failed.
-    async fn round(
-        &self,
-        source: &Source,
-        device: Device,
-        deadline: Instant,
-    ) -> Result<Connected, Vec<Candidate>> {
-        let kind = source.kind();
-        let mut candidates = candidates(device.connections.clone(), kind, &self.0.settings);
-        let found = if kind == SourceKind::Provider {
-            let mut usable = candidates.iter().filter(|candidate| candidate.error.is_none());
-            usable.next().map(|candidate| candidate.connection.clone())
-        } else {
-            race::race(self, source, &mut candidates, deadline).await
-        };
-        let Some(connection) = found else { return Err(candidates) };
-        let client = self.bind(connection.uri.clone(), device.access_token.clone());
-        let (asked, source, device) = (self.clone(), source.clone(), device.into());
-        Ok(Connected { asked, source, client, device, connection })
-    }
-
-    fn failure(&self, Candidate { connection, error }: Candidate) -> CandidateError {
-        let call = self.call(Operation::Identity).to(&connection.uri, Instant::now());
-        let untried =
-            || call.details(ErrorKind::Timeout, "not tried before the time was up").into();
-        let origin = address::origin(&connection.uri);
-        CandidateError { origin, relay: connection.relay, error: error.unwrap_or_else(untried) }
+    let chooser = Chooser::new(settings, source.is_provider(), prefer.as_ref(), &*options.only);
+    let race = Race::new(asked, source, device, refresh, chooser, deadline);
+    match race.run().await {
+        Ok((device, connection)) => {
+            let client = asked.bind(connection.uri.clone(), device.access_token.clone());
+            Ok(Found { client, device, connection })
+        }
+        Err((problem, candidates)) => Err(unreachable(source, &problem, candidates)),
     }
 }
 

@@ -1,147 +1,343 @@
-//! The race of the candidates: staggered starts, and the first verified one wins.
+//! The race of the candidates: one queue of events and one timer. The first verified one wins.
 
 use std::time::Duration;
 
-use backon::Retryable as _;
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, timeout_at};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::candidates::Candidate;
-use crate::client::{Client, Operation, after, backoff};
-use crate::error::{Details, Error, ErrorKind};
-use crate::source::{Connection, Source};
+use super::candidates::{Chooser, Class, GAP, starts};
+use crate::client::{Asked, Call, Client, Operation, Retries, after};
+use crate::error::{CandidateError, Error, ErrorKind};
+use crate::source::{Connection, Device, Source};
 
-/// The time between two starts: the `Connection Attempt Delay` that RFC 8305 recommends in section
-/// 5.
-const GAP: Duration = Duration::from_millis(250);
-/// By when every direct candidate has been started, however many there are.
-const ALL_STARTED: Duration = Duration::from_secs(2);
-/// When relays, which are slow, are started at the latest.
-const RELAYS_AFTER: Duration = Duration::from_secs(3);
+/// How long a verified remote connection waits for a local one that was started before it.
+const LOCAL_HEAD_START: Duration = Duration::from_millis(150);
+/// When the source is looked up again.
+const REFRESH_AFTER: Duration = Duration::from_secs(3);
+/// How long candidates are waited for that fail in a transient way, when there are no others.
+const RESTART: Duration = Duration::from_secs(5);
+/// How long the first attempt may take where a pooled connection may be dead.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// How many times a candidate is asked.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// The first candidate that is verified before the deadline. The others then know why they were
-/// not.
-pub(super) async fn race(
-    client: &Client,
-    source: &Source,
-    candidates: &mut [Candidate],
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Starts at this time, or when nothing else runs.
+    Waiting(Instant),
+    /// Was asked for the first time, as the candidate with this number.
+    Running(usize),
+    /// Has failed in a transient way, and is asked again.
+    Retrying,
+    Failed,
+}
+
+struct Candidate {
+    connection: Connection,
+    state: State,
+    attempts: u32,
+    retries: Retries,
+    error: Option<Error>,
+}
+
+enum Event {
+    /// A candidate, by its index, was asked for its identity.
+    Asked(usize, Result<(), Error>),
+    LookedUp(Result<Device, Error>),
+}
+
+/// Whether the source is looked up again beside the race.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refresh {
+    At(Instant),
+    Running,
+    Done(Instant),
+}
+
+pub(super) struct Race<'a> {
+    client: &'a Client,
+    source: &'a Source,
+    /// With the access token that counts.
+    device: Device,
+    chooser: Chooser<'a>,
+    candidates: Vec<Candidate>,
+    events: FuturesUnordered<BoxFuture<'a, Event>>,
+    started: usize,
+    is_reconnection: bool,
+    refresh: Refresh,
+    /// The text about a look-up that failed.
+    problem: String,
+    /// Since when all that is left fails in a transient way.
+    stuck: Option<Instant>,
+    /// A verified candidate, and until when it waits for a local one.
+    verified: Option<(usize, Instant)>,
     deadline: Instant,
-) -> Option<Connection> {
-    let begin = Instant::now();
-    let half = deadline.saturating_duration_since(begin).checked_div(2).unwrap_or_default();
-    let relays_at = after(begin, RELAYS_AFTER.min(half));
-    let usable = || candidates.iter().filter(|candidate| candidate.error.is_none());
-    let direct = usable().filter(|candidate| !candidate.connection.relay).count();
-    // Direct ones first. Collected, as a future that holds a closure like this is not `Send`.
-    let queue = candidates.iter_mut().filter(|candidate| candidate.error.is_none());
-    let mut queue = queue.collect::<Vec<_>>().into_iter().peekable();
-    let mut running = FuturesUnordered::new();
-    let (mut started, mut direct_running): (usize, usize) = (0, 0);
-    let mut next_start = begin;
-    loop {
+}
+
+/// What a race ends with: the device with the connection that won, or why there is none.
+pub(super) type Outcome = Result<(Device, Connection), (String, Vec<CandidateError>)>;
+
+impl<'a> Race<'a> {
+    /// A reconnection begins with a look-up with `refresh=1`, so there is no second one.
+    pub(super) fn new(
+        client: &'a Client,
+        source: &'a Source,
+        device: Device,
+        is_reconnection: bool,
+        chooser: Chooser<'a>,
+        deadline: Instant,
+    ) -> Self {
+        let begin = Instant::now();
+        let refresh = match is_reconnection {
+            true => Refresh::Done(begin),
+            false => Refresh::At(after(begin, REFRESH_AFTER)),
+        };
+        let (candidates, events, problem) = Default::default();
+        let (stuck, verified) = (None, None);
+        let listed = device.connections.clone();
+        let mut race = Self {
+            client,
+            source,
+            device,
+            chooser,
+            candidates,
+            events,
+            started: 0,
+            is_reconnection,
+            refresh,
+            problem,
+            stuck,
+            verified,
+            deadline,
+        };
+        let time = deadline.saturating_duration_since(begin);
+        race.add(listed, |classes| starts(classes, time));
+        race
+    }
+
+    /// Adds connections, which start at the times from now that `starts` says.
+    fn add(&mut self, listed: Vec<Connection>, starts: impl Fn(&[Class]) -> Vec<Duration>) {
+        let chosen = self.chooser.choose(listed);
+        let usable = chosen.iter().filter(|choice| choice.skipped.is_none());
+        let mut starts = starts(&usable.map(|choice| choice.class).collect::<Vec<_>>()).into_iter();
         let now = Instant::now();
-        let due = queue.peek().map(|next| match next.connection.relay && direct_running > 0 {
-            _ if running.is_empty() => now,
-            true => next_start.max(relays_at),
-            false => next_start,
+        for choice in chosen {
+            let state = match choice.skipped {
+                None => State::Waiting(after(now, starts.next().unwrap_or_default())),
+                Some(_) => State::Failed,
+            };
+            let error = choice.skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
+            let retries = Retries::new(MAX_ATTEMPTS, MAX_ATTEMPTS, self.deadline);
+            let connection = choice.connection;
+            self.candidates.push(Candidate { connection, state, attempts: 0, retries, error });
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Outcome {
+        loop {
+            self.start_what_is_due();
+            self.look_up_what_is_due();
+            if let Some(winner) = self.winner() {
+                return Ok((self.device, winner));
+            }
+            let wake = match self.wake() {
+                Some(wake) if Instant::now() < self.deadline => wake.min(self.deadline),
+                _ => break,
+            };
+            match timeout_at(wake, self.events.next()).await {
+                Ok(Some(Event::Asked(index, Ok(())))) => self.verify(index),
+                Ok(Some(Event::Asked(index, Err(error)))) => self.fail(index, error),
+                Ok(Some(Event::LookedUp(device))) => self.join(device),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let errors = self.candidates.iter().map(|candidate| self.candidate_error(candidate));
+        Err((self.problem.clone(), errors.collect()))
+    }
+
+    fn is_any(&self, is_alike: impl Fn(State) -> bool) -> bool {
+        self.candidates.iter().any(|candidate| is_alike(candidate.state))
+    }
+
+    /// Starts every candidate whose time has come, or the next one where nothing runs that may still
+    /// succeed.
+    fn start_what_is_due(&mut self) {
+        loop {
+            let waiting = self.candidates.iter().enumerate();
+            let waiting = waiting.filter_map(|(index, candidate)| match candidate.state {
+                State::Waiting(at) => Some((at, index)),
+                _ => None,
+            });
+            let Some((at, index)) = waiting.min() else { return };
+            let may_succeed = |state| matches!(state, State::Running(_) | State::Retrying);
+            if at > Instant::now() && self.is_any(may_succeed) {
+                return;
+            }
+            self.started = self.started.saturating_add(1);
+            let started = State::Running(self.started);
+            self.ask(index, started, Duration::ZERO);
+        }
+    }
+
+    /// Asks a candidate for its identity, after a wait.
+    fn ask(&mut self, index: usize, state: State, wait: Duration) {
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        candidate.state = state;
+        candidate.attempts = candidate.attempts.saturating_add(1);
+        let (number, uri) = (candidate.attempts, candidate.connection.uri.clone());
+        let (client, source) = (self.client, self.source);
+        let is_limited = self.is_reconnection && number == 1;
+        let until = is_limited.then(|| after(Instant::now(), FIRST_ANSWER));
+        let asking = async move {
+            if source.is_provider() {
+                // It has no `/identity`: its certificate is checked at the first call.
+                return Event::Asked(index, Ok(()));
+            }
+            sleep(wait).await;
+            let call = client.call(Operation::Identity);
+            let call = Call { asked: Asked { address: &uri, ..call.asked }, ..call };
+            let request = client.0.api.get_identity(&uri);
+            // The race watches over the rest of the time.
+            let verified = call.attempt(number, until, request, |_, body| {
+                match source.matches(&body.media_container.machine_identifier) {
+                    true => Ok(()),
+                    false => {
+                        let summary = "another server answers there";
+                        Err(Error::unusable(ErrorKind::WrongServer, summary))
+                    }
+                }
+            });
+            Event::Asked(index, verified.await)
+        };
+        self.events.push(asking.boxed());
+    }
+
+    /// Looks the source up again, once: when its time has come, or when every candidate has failed.
+    fn look_up_what_is_due(&mut self) {
+        let Refresh::At(at) = self.refresh else { return };
+        if Instant::now() >= at || !self.is_any(|state| state != State::Failed) {
+            self.refresh = Refresh::Running;
+            let (client, source) = (self.client, self.source);
+            self.events.push(client.look_up(source, true).map(Event::LookedUp).boxed());
+        }
+    }
+
+    /// The connection that has won.
+    fn winner(&self) -> Option<Connection> {
+        let (winner, until) = self.verified?;
+        let winner = self.candidates.get(winner)?;
+        let number = |candidate: &Candidate| match candidate.state {
+            State::Running(number) => Some(number),
+            _ => None,
+        };
+        let is_waited_for = |other: &Candidate| {
+            let is_earlier = number(other).is_some_and(|other| Some(other) < number(winner));
+            is_earlier && is_local_https(&other.connection)
+        };
+        let waits = Instant::now() < until && self.candidates.iter().any(is_waited_for);
+        (!waits).then(|| winner.connection.clone())
+    }
+
+    /// When something happens next that is no event, or nothing when nothing can happen any more.
+    fn wake(&mut self) -> Option<Instant> {
+        let starts = self.candidates.iter().filter_map(|candidate| match candidate.state {
+            State::Waiting(at) => Some(at),
+            _ => None,
         });
-        if let Some(due) = due.filter(|due| *due <= now)
-            && let Some(candidate) = queue.next()
-        {
-            started = started.saturating_add(1);
-            direct_running = direct_running.saturating_add((!candidate.connection.relay).into());
-            next_start = after(due, gap(started, direct, ALL_STARTED.min(half)));
-            running.push(verify(client, source, candidate, deadline));
-            continue;
+        let refresh = match self.refresh {
+            Refresh::At(at) => Some(at),
+            Refresh::Running | Refresh::Done(_) => None,
+        };
+        let until = self.verified.map(|(_, until)| until);
+        let others = starts.chain(refresh).chain(until).min();
+
+        let is_fresh = |state| matches!(state, State::Waiting(_) | State::Running(_));
+        if self.is_any(is_fresh) {
+            self.stuck = None;
+            return Some(others.unwrap_or(self.deadline));
         }
-        let wake = due.map_or(deadline, |due| due.min(deadline));
-        match timeout_at(wake, running.next()).await {
-            Ok(Some(Ok(connection))) => return Some(connection.clone()),
-            Ok(Some(Err(relay))) => {
-                direct_running = direct_running.saturating_sub((!relay).into());
-                next_start = next_start.min(Instant::now());
+        let stuck = *self.stuck.get_or_insert_with(Instant::now);
+        match self.refresh {
+            Refresh::Done(at) if self.is_any(|state| state == State::Retrying) => {
+                let end = after(stuck.max(at), RESTART);
+                (Instant::now() < end).then_some(end)
             }
-            Ok(None) => return None,
-            Err(_) if Instant::now() >= deadline => return None,
-            Err(_) => {}
+            Refresh::Done(_) => None,
+            Refresh::At(_) | Refresh::Running => Some(others.unwrap_or(self.deadline)),
         }
     }
-}
 
-/// The time from the start of the candidate with this number, from 1, to that of the next one. The
-/// second never starts early, so that a first one that answers is not disturbed; in a long list the
-/// rest shares what is left until all direct ones have been started.
-fn gap(number: usize, direct: usize, all_started: Duration) -> Duration {
-    let first = GAP.min(all_started);
-    let rest = u32::try_from(direct.saturating_sub(2)).unwrap_or(u32::MAX);
-    match number {
-        // Relays have a time of their own.
-        _ if number == direct => Duration::ZERO,
-        1 => first,
-        _ if number > direct => GAP,
-        _ => GAP.min(all_started.saturating_sub(first).checked_div(rest).unwrap_or(GAP)),
-    }
-}
-
-/// Asks a candidate for its identity, again while it is starting or silent. Returns whether it is a
-/// relay when it fails.
-async fn verify<'a>(
-    client: &Client,
-    source: &Source,
-    candidate: &'a mut Candidate,
-    deadline: Instant,
-) -> Result<&'a Connection, bool> {
-    use ErrorKind::{Timeout, TooManyRequests, Unavailable, WrongServer};
-
-    let Candidate { connection, error } = candidate;
-    let call = client.call(Operation::Identity).to(&connection.uri, deadline);
-    let once = || async {
-        let body = call.attempt(|| client.0.api.get_identity(&connection.uri)).await?;
-        match source.matches(&body.media_container.machine_identifier) {
-            true => Ok(()),
-            false => Err(call.unusable(WrongServer, "another server answers there")),
+    fn verify(&mut self, index: usize) {
+        let Some(candidate) = self.candidates.get(index) else { return };
+        let waits = match candidate.connection {
+            Connection { local: false, relay: false, .. } => LOCAL_HEAD_START,
+            _ => Duration::ZERO,
+        };
+        // What comes second wins only where the first waits for it.
+        if self.verified.is_none() || is_local_https(&candidate.connection) {
+            let until = after(Instant::now(), waits).min(self.deadline);
+            self.verified = Some((index, until));
         }
-    };
-    let passes = |error: &Error| matches!(error.kind(), Timeout | TooManyRequests | Unavailable);
-    let too_late = call.details(Timeout, "no answer before the time was up");
-    *error = Some(Details { attempts: 1, ..too_late }.into());
-    let retried = once.retry(backoff()).when(passes).adjust(|failed, wait| {
-        // In case the time is up before the next answer.
-        *error = Some(failed.clone());
-        call.wait(failed, wait?)
-    });
-    let verified = retried.await;
-    verified.map(|()| &*connection).map_err(|failed| {
-        *error = Some(failed);
-        connection.relay
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn starts(direct: usize, half: Duration) -> Vec<Duration> {
-        let gaps = (1..direct).map(|number| gap(number, direct, ALL_STARTED.min(half)));
-        let mut at = Duration::ZERO;
-        gaps.map(|gap| {
-            at = at.saturating_add(gap);
-            at
-        })
-        .collect()
     }
 
-    #[test]
-    fn every_direct_candidate_is_started_within_2_s_or_half_the_round() {
-        for half in [50, 250, 1_000, 7_000].map(Duration::from_millis) {
-            for direct in 2..=100 {
-                let starts = starts(direct, half);
-                assert!(starts[0] == GAP.min(half), "{direct} {half:?}");
-                assert!(*starts.last().unwrap() <= ALL_STARTED.min(half), "{direct} {half:?}");
+    fn fail(&mut self, index: usize, error: Error) {
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        candidate.error = Some(error.clone());
+        if candidate.attempts >= MAX_ATTEMPTS {
+            candidate.state = State::Failed;
+            return;
+        }
+        let suggested = error.suggested_address().cloned();
+        let suggested = suggested.and_then(|uri| self.chooser.replace(&candidate.connection, uri));
+        if let Some(connection) = suggested {
+            // The same machine, by the name that its certificate has.
+            candidate.connection = connection;
+            let state = candidate.state;
+            return self.ask(index, state, Duration::ZERO);
+        }
+        let is_transient = error.is_retryable() || error.kind() == ErrorKind::Timeout;
+        match is_transient.then(|| candidate.retries.wait(&error)).flatten() {
+            Some(wait) => self.ask(index, State::Retrying, wait),
+            None => candidate.state = State::Failed,
+        }
+    }
+
+    /// The answer of the second look-up: new addresses join at once, in the order of their class.
+    fn join(&mut self, device: Result<Device, Error>) {
+        self.refresh = Refresh::Done(Instant::now());
+        match device {
+            Ok(device) => {
+                let gaps = |classes: &[Class]| {
+                    (0..).map(|n| GAP.saturating_mul(n)).take(classes.len()).collect()
+                };
+                self.add(device.connections.clone(), gaps);
+                self.device = device;
+            }
+            Err(error) => {
+                self.problem = format!(", and looking it up again failed ({error})");
             }
         }
-        let quarter = |number: u64| Duration::from_millis(250 * number);
-        assert_eq!(starts(5, ALL_STARTED), [1, 2, 3, 4].map(quarter));
     }
+
+    fn candidate_error(&self, candidate: &Candidate) -> CandidateError {
+        let Candidate { connection, state, attempts, .. } = candidate;
+        let unfinished = |summary| {
+            let call = self.client.call(Operation::Identity);
+            let call = Call { asked: Asked { address: &connection.uri, ..call.asked }, ..call };
+            call.add_to(Error::new(ErrorKind::Timeout, summary), *attempts)
+        };
+        let error = match (&candidate.error, state) {
+            (Some(error), _) => error.clone(),
+            (None, State::Waiting(_)) => unfinished("not tried before the time was up"),
+            (None, _) => unfinished("no answer before the time was up"),
+        };
+        let origin = crate::address::origin(&connection.uri);
+        CandidateError { origin, relay: connection.relay, error }
+    }
+}
+
+fn is_local_https(connection: &Connection) -> bool {
+    connection.local && !connection.relay && connection.uri.scheme() == "https"
 }

@@ -1,0 +1,236 @@
+//! A response's body: read within a limit into one buffer, as JSON, then by the fallbacks.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use reqwest::{Response, ResponseBuilderExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::timeout;
+
+use super::xml;
+
+/// Why a body was not read to its end. The cause of the `reqwest::Error` that a read returns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refused {
+    TooLarge(usize),
+    Compressed,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(limit) => {
+                write!(f, "the response is larger than {limit} bytes (`max_response_bytes`)")
+            }
+            Self::Compressed => f.write_str(
+                "the response is compressed, which was not asked for: a proxy in front of the \
+                 server may do it",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The same response, with a body that is collected into one buffer of at most `max_bytes`. The
+/// original keeps the read buffer of every piece alive, however small the pieces are.
+pub(super) fn within(response: Response, max_bytes: usize) -> Response {
+    let refused = match response.content_length() {
+        _ if is_compressed(response.headers()) => Some(Refused::Compressed),
+        Some(length) if length > max_bytes as u64 => Some(Refused::TooLarge(max_bytes)),
+        _ => None,
+    };
+    // With its URL, or reqwest would parse a placeholder.
+    let collected = http::Response::builder().url(response.url().clone());
+    let body = Collected { body: response.into(), read: Vec::new(), max_bytes, refused };
+    collected.body(reqwest::Body::wrap(body)).unwrap_or_default().into()
+}
+
+struct Collected {
+    body: reqwest::Body,
+    read: Vec<u8>,
+    max_bytes: usize,
+    refused: Option<Refused>,
+}
+
+impl Body for Collected {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        while self.refused.is_none() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    if data.len() > self.max_bytes.saturating_sub(self.read.len()) {
+                        self.refused = Some(Refused::TooLarge(self.max_bytes));
+                    }
+                    self.read.extend_from_slice(&data);
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None if self.read.is_empty() => return Poll::Ready(None),
+                None => {
+                    let read = std::mem::take(&mut self.read);
+                    return Poll::Ready(Some(Ok(Frame::data(read.into()))));
+                }
+            }
+        }
+        Poll::Ready(self.refused.map(|refused| Err(refused.into())))
+    }
+}
+
+/// The beginning of an error's body, which may be endless or never come: what has arrived in time.
+pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
+    const MAX_BYTES: usize = 64 * 1024;
+    const MAX_TIME: Duration = Duration::from_secs(2);
+
+    let mut read = Vec::new();
+    if !is_compressed(response.headers()) {
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let left = MAX_BYTES.saturating_sub(read.len());
+                read.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
+                if chunk.len() >= left {
+                    break;
+                }
+            }
+        };
+        let _ = timeout(MAX_TIME, reading).await;
+    }
+    read
+}
+
+/// Whether the body has a `Content-Encoding`. The client asks for none.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
+/// What is wrong with a body that is not the expected one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecodable {
+    Empty,
+    Html,
+    CutShort,
+    /// JSON or XML of another shape; line and column where it is JSON.
+    Shape(Option<(usize, usize)>),
+    Syntax(Option<(usize, usize)>),
+}
+
+/// The fallbacks for a body that is not plain JSON: a byte order mark, XML, bytes that are not
+/// UTF-8, and characters that JSON does not allow. Each such character is replaced.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecodable> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+    let text = String::from_utf8_lossy(body);
+    if text.is_empty() {
+        return Err(Undecodable::Empty);
+    }
+    if is_html(&text) {
+        return Err(Undecodable::Html);
+    }
+    if text.starts_with('<') {
+        return T::deserialize(xml::to_json(&text)?).map_err(|_| Undecodable::Shape(None));
+    }
+    serde_json::from_str(&text).or_else(|error| {
+        // The position is that in the original.
+        let position = Some((error.line(), error.column()));
+        serde_json::from_str(&repair(&text)).map_err(|error| match error.classify() {
+            Category::Eof if text.starts_with(['{', '[']) => Undecodable::CutShort,
+            Category::Data => Undecodable::Shape(position),
+            _ => Undecodable::Syntax(position),
+        })
+    })
+}
+
+/// Whether a body is an HTML page.
+pub(crate) fn is_html(text: &str) -> bool {
+    let starts = |with: &str| text.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with));
+    starts("<html") || starts("<!doctype html")
+}
+
+/// JSON without the characters that it does not allow: a control character becomes a space, half a
+/// surrogate pair U+FFFD.
+fn repair(text: &str) -> Cow<'_, str> {
+    let text = text.replace(|char: char| char.is_ascii_control(), " ");
+    let mut repaired = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        repaired.push_str(before);
+        let second = escape.get(6..).and_then(code_unit);
+        let (kept, length) = match (code_unit(escape), second) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
+            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
+            _ => (escape.get(..2), 2),
+        };
+        // A backslash before a character of several bytes, or at the end: an error either way.
+        let (kept, length) = kept.map_or((escape, escape.len()), |kept| (kept, length));
+        repaired.push_str(kept);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    repaired.push_str(rest);
+    repaired.into()
+}
+
+/// The UTF-16 code unit of an escape such as `\u00e4`.
+fn code_unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_character_that_json_does_not_allow_is_replaced() {
+        for (json, name) in [
+            (&b"[\"K\xE4the\"]"[..], "K\u{fffd}the"),
+            (b"\xEF\xBB\xBF[\"a\"]", "a"),
+            (b"[\"a\x1b\x00b\"]", "a  b"),
+            (br#"["a\ud83d"]"#, "a\u{fffd}"),
+            (br#"["\udcfa\ud83d b"]"#, "\u{fffd}\u{fffd} b"),
+            (br#"["\ud83d\ud83d\udcfa"]"#, "\u{fffd}\u{1f4fa}"),
+            (br#"["\\ud83d \"\ud83d"]"#, "\\ud83d \"\u{fffd}"),
+        ] {
+            let read: Value = decode(json).unwrap();
+            assert_eq!(read[0], name, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        use Undecodable::*;
+
+        for (body, problem) in [
+            ("", Empty),
+            ("\u{feff} \n", Empty),
+            ("<!DOCTYPE html><p>", Html),
+            ("[\"a\"", CutShort),
+            ("<a", CutShort),
+            ("<a><b/>", CutShort),
+            ("<a></b>", Syntax(None)),
+            ("<a b='c'/>", Shape(None)),
+            ("[1]", Shape(Some((1, 2)))),
+            ("[nope]", Syntax(Some((1, 3)))),
+            ("\"\\", Syntax(Some((1, 2)))),
+            ("\"\\ä", Syntax(Some((1, 3)))),
+        ] {
+            assert_eq!(decode::<Vec<String>>(body.as_bytes()), Err(problem), "{body}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One call: its attempts, the waits between them, and its deadline.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use progenitor_client::ResponseValue;
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::address;
+use crate::api::Raw;
+use crate::client::explain::{self, Asked};
+use crate::error::{Error, ErrorKind};
+use crate::token::Timestamp;
+
+/// What may be repeated after a transient failure: the waits, and how many of them are left.
+pub(crate) struct Retries {
+    waits: ExponentialBackoff,
+    /// How many after a failure without a connection.
+    connects_left: u32,
+    retries_left: u32,
+    deadline: Instant,
+}
+
+impl Retries {
+    /// Waits of 250 ms, doubling to 4 s, with jitter of up to as much again, so that the clients of
+    /// a restarted server don't come back all at once.
+    pub(crate) fn new(retries: u32, connects: u32, deadline: Instant) -> Self {
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(4))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        Self { waits, connects_left: connects, retries_left: retries, deadline }
+    }
+
+    /// The wait before the next attempt, which a server can lengthen by `Retry-After`. There is no
+    /// next one when it would begin after the deadline.
+    pub(crate) fn wait(&mut self, error: &Error) -> Option<Duration> {
+        self.retries_left = self.retries_left.checked_sub(1)?;
+        if error.kind() == ErrorKind::Connect {
+            self.connects_left = self.connects_left.checked_sub(1)?;
+        }
+        let wait = self.waits.next()?;
+        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
+        let fits = Instant::now().checked_add(wait)? < self.deadline;
+        fits.then(|| tracing::debug!(%error, ?wait, "transient failure, retrying"))?;
+        Some(wait)
+    }
+}
+
+/// A call under way.
+pub(crate) struct Call<'a> {
+    pub(crate) asked: Asked<'a>,
+    pub(crate) deadline: Instant,
+    /// When the first attempt ends, if sooner than by `timeout`, which reqwest watches over.
+    pub(crate) first_until: Option<Instant>,
+}
+
+impl Call<'_> {
+    /// Makes attempts until one succeeds, fails in a way that is not transient, or no more fit.
+    pub(crate) async fn run<T, U, F>(
+        &self,
+        request: impl Fn() -> F,
+        read: impl Fn(Timestamp, T) -> Result<U, Error>,
+    ) -> Result<U, Error>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+    {
+        check_runtime()?;
+        let mut retries = None;
+        let (mut number, mut until) = (0_u32, self.first_until);
+        loop {
+            number = number.saturating_add(1);
+            let error = match self.attempt(number, until, request(), &read).await {
+                Err(error) if error.is_retryable() => error,
+                result => return result,
+            };
+            let retries = retries.get_or_insert_with(|| {
+                Retries::new(self.asked.settings.max_retries, MAX_CONNECTS, self.deadline)
+            });
+            match retries.wait(&error) {
+                Some(wait) => sleep(wait).await,
+                None => return Err(error),
+            }
+            until = Some(self.deadline);
+        }
+    }
+
+    /// One attempt, by its number from 1: what was asked of whom is added to its error, and logged.
+    pub(crate) async fn attempt<T, U>(
+        &self,
+        number: u32,
+        until: Option<Instant>,
+        request: impl Future<Output = Result<ResponseValue<T>, Raw>>,
+        read: impl Fn(Timestamp, T) -> Result<U, Error>,
+    ) -> Result<U, Error>
+    where
+        T: DeserializeOwned,
+    {
+        let sent_at = Timestamp::now();
+        let answered = match until {
+            None => request.await.map_err(Some),
+            Some(until) => match timeout_at(until, Box::pin(request)).await {
+                Ok(answered) => answered.map_err(Some),
+                Err(_) => Err(None),
+            },
+        };
+        let body = match answered {
+            Ok(response) => Ok(response.into_inner()),
+            Err(Some(raw)) => Box::pin(explain::failure(raw, &self.asked)).await,
+            Err(None) if until < Some(self.deadline) => Err(explain::no_answer()),
+            Err(None) => Err(explain::timed_out(&self.asked)),
+        };
+        let result = body.and_then(|body| read(sent_at, body));
+        let result = result.map_err(|error| self.add_to(error, number));
+
+        let error = result.as_ref().err();
+        let status = error.map_or(Some(StatusCode::OK), Error::status);
+        tracing::debug!(
+            operation = self.asked.operation.name(),
+            origin = address::origin(self.asked.address),
+            status = status.map(|status| status.as_u16()),
+            error = error.map(|error| tracing::field::display(error.kind())),
+            elapsed = ?sent_at.monotonic.elapsed(),
+            "request finished"
+        );
+        result
+    }
+
+    /// Adds to an error what was asked of whom, and how often.
+    pub(crate) fn add_to(&self, error: Error, attempts: u32) -> Error {
+        error.with(|details| {
+            details.operation = self.asked.operation.text().to_owned();
+            details.origin = Some(address::origin(self.asked.address));
+            let is_sent = details.kind != ErrorKind::HttpSetup;
+            details.attempts = if is_sent { attempts } else { 0 };
+        })
+    }
+}
+
+/// How many times a call is retried when no connection can be made.
+const MAX_CONNECTS: u32 = 2;
+
+/// Requests and timers panic where there is no runtime.
+pub(crate) fn check_runtime() -> Result<(), Error> {
+    let summary = "no tokio runtime, or one that is shutting down: await the call in one";
+    Handle::try_current().map(drop).map_err(|_| Error::new(ErrorKind::NoRuntime, summary))
+}
+
+/// `start` and so much time, or about 30 years where that is later than a clock can say.
+pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start.checked_add(time.min(FAR)).unwrap_or(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_double_from_250_ms_to_4_s_and_jitter_only_lengthens_them() {
+        let error = Error::new(ErrorKind::Unavailable, "");
+        for _ in 0..100 {
+            let mut retries = Retries::new(7, 0, after(Instant::now(), Duration::MAX));
+            for least in [0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0] {
+                let wait = retries.wait(&error).unwrap().as_secs_f64();
+                assert!(wait >= least && wait <= 2.0 * least, "{wait} {least}");
+            }
+            assert_eq!(retries.wait(&error), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_ends_after_the_deadline_is_none() {
+        let error = Error::new(ErrorKind::Connect, "");
+        let soon = after(Instant::now(), Duration::from_millis(200));
+        assert_eq!(Retries::new(9, 9, soon).wait(&error), None);
+        let late = after(Instant::now(), Duration::from_secs(60));
+        let mut retries = Retries::new(9, 2, late);
+        assert!(retries.wait(&error).is_some() && retries.wait(&error).is_some());
+        assert_eq!(retries.wait(&error), None);
+    }
+}

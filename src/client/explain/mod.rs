@@ -1,0 +1,120 @@
+//! Why a call failed: from what the generated client returns to the details of an `Error`. Its own
+//! errors are taken apart, because their texts show headers and bodies.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::api::Raw;
+use crate::api::body::{self, Undecodable};
+use crate::client::Settings;
+use crate::error::{Error, ErrorKind, escape};
+use crate::token::Token;
+
+mod status;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transport;
+
+pub(super) use transport::out_of_files;
+
+/// What a call is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    TransientToken,
+    Source,
+    Identity,
+}
+
+impl Operation {
+    /// In the text of an error.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::TransientToken => "getting a transient token",
+            Self::Source => "looking up a source",
+            Self::Identity => "asking for the identity",
+        }
+    }
+
+    /// In the log: the method of `Client`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TransientToken => "transient_token",
+            Self::Source => "source_connection_information",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// What was asked of whom, as far as a text depends on it.
+pub(crate) struct Asked<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) address: &'a Url,
+    pub(crate) token: &'a Token,
+    pub(crate) settings: &'a Settings,
+    /// How long the call may take.
+    pub(crate) timeout: Duration,
+}
+
+const MAYBE_HTTPS: &str = "the port may need `https`";
+const NOT_SECURE: &str = "no secure connection: the certificate must be valid for this host, and \
+                          the port must speak TLS";
+const CUT_SHORT: &str = "the response ended before it was complete";
+
+/// The value in a response that is not plain JSON, or what went wrong.
+pub(crate) async fn failure<T: DeserializeOwned>(raw: Raw, asked: &Asked<'_>) -> Result<T, Error> {
+    Err(match raw {
+        Raw::InvalidResponsePayload(body, _) => {
+            return body::decode(&body).map_err(undecodable);
+        }
+        Raw::CommunicationError(error)
+        | Raw::InvalidUpgrade(error)
+        | Raw::ResponseBodyError(error) => transport::explain(error, asked),
+        Raw::UnexpectedResponse(response) => status::explain(response, asked).await,
+        // Not made by this client: the fragment that it is generated from has no error responses.
+        Raw::ErrorResponse(_) | Raw::InvalidRequest(_) | Raw::Custom(_) => {
+            Error::new(ErrorKind::Protocol, "the response could not be read")
+        }
+    })
+}
+
+/// The call has used its time.
+pub(crate) fn timed_out(asked: &Asked<'_>) -> Error {
+    let summary = format!("no complete response within {:?} (`timeout`)", asked.timeout);
+    Error::new(ErrorKind::Timeout, summary)
+}
+
+/// An attempt has used its time, and the call has not.
+pub(crate) fn no_answer() -> Error {
+    Error::new(ErrorKind::Connect, "no response yet: the connection may be dead")
+}
+
+/// A body that is not what was expected.
+fn undecodable(problem: Undecodable) -> Error {
+    let (got, position) = match problem {
+        Undecodable::CutShort => return Error::unusable(ErrorKind::BodyCutShort, CUT_SHORT),
+        Undecodable::Empty => ("an empty body", None),
+        Undecodable::Html => ("HTML", None),
+        Undecodable::Shape(position) => ("another shape", position),
+        Undecodable::Syntax(position) => ("a body that can't be read", position),
+    };
+    let position = position.map(|(line, column)| format!(", at line {line}, column {column}"));
+    let position = position.unwrap_or_default();
+    let summary = format!(
+        "expected JSON or XML of a Plex Media Server, got {got}{position}: is there one at this \
+         address?"
+    );
+    Error::unusable(ErrorKind::Decode, summary)
+}
+
+/// Peer-supplied text, with the caller's token replaced, escaped, and cut.
+fn clean(text: &str, most: usize, asked: &Asked<'_>) -> String {
+    const REDACTED: &str = "[redacted]";
+    let token = asked.token.expose_secret();
+    // The host of a URL is in lower case.
+    let lower = Zeroizing::new(token.to_ascii_lowercase());
+    let text = text.replace(token, REDACTED).replace(lower.as_str(), REDACTED);
+    escape(&text, most)
+}

@@ -1,0 +1,140 @@
+//! A `reqwest::Error`: no connection, no TLS, no time, no whole body.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind as Io};
+
+use super::{Asked, CUT_SHORT, MAYBE_HTTPS, NOT_SECURE, timed_out};
+use crate::api::body::Refused;
+use crate::dns;
+use crate::error::{Details, Error, ErrorKind};
+
+pub(super) fn explain(error: reqwest::Error, asked: &Asked<'_>) -> Error {
+    // Types first: a text may be the peer's.
+    if let Some(refused) = find::<Refused>(&error) {
+        let kind = match refused {
+            Refused::TooLarge(_) => ErrorKind::BodyTooLarge,
+            Refused::Compressed => ErrorKind::Decode,
+        };
+        return Error::unusable(kind, refused.to_string());
+    }
+    let io = io_error(&error);
+    if io.is_some_and(dns::is_out_of_files) {
+        return out_of_files();
+    }
+    let is_https = asked.address.scheme() == "https";
+    let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
+    // The system's own time-out, of data that nobody acknowledged.
+    let is_dead = !error.is_connect()
+        && io.is_some_and(|io| io.kind() == Io::TimedOut && io.raw_os_error().is_some());
+    let (kind, summary) = if error.is_timeout() && error.is_connect() {
+        let limit = asked.settings.connect_timeout;
+        let summary = format!("no connection within {limit:?} (`connect_timeout`)");
+        (ErrorKind::Timeout, summary + default_port(asked))
+    } else if error.is_timeout() && !is_dead {
+        return timed_out(asked);
+    } else if error.is_decode() || error.is_body() {
+        (ErrorKind::BodyCutShort, CUT_SHORT.to_owned())
+    } else if let Some(error) = tls(&error, asked) {
+        return error;
+    } else if find(&error).is_some_and(hyper::Error::is_parse) {
+        let summary = format!("the response is not HTTP, or its head is too large{hint}");
+        (ErrorKind::Protocol, summary)
+    } else if !error.is_connect() {
+        let summary = format!("the connection was closed before a response came{hint}");
+        (ErrorKind::Connect, summary)
+    } else if error.is_dns() {
+        let summary = "the host's name could not be resolved (DNS servers with rebinding \
+                       protection refuse `plex.direct` names)";
+        (ErrorKind::Connect, summary.to_owned())
+    } else if is_https && has_no_tls_library(&error) {
+        let summary = "there is no TLS library for `https`: switch on the feature `rustls` of \
+                       plex-auth, or `native-tls` or `rustls-no-provider` of reqwest 0.13";
+        (ErrorKind::HttpSetup, summary.to_owned())
+    } else {
+        let reason = io.map(|error| format!(": {}", error.kind())).unwrap_or_default();
+        let summary =
+            format!("no connection{reason}; is the server up, and are host and port right?");
+        (ErrorKind::Connect, summary + default_port(asked))
+    };
+    Details { source: Some(error.without_url()), ..Details::new(kind, summary) }.into()
+}
+
+/// Not the network's fault, nor the server's.
+pub(crate) fn out_of_files() -> Error {
+    let summary = "no file descriptors are left: close connections and files of this process, or \
+                   raise the limit (`ulimit -n`)";
+    Error::new(ErrorKind::HttpSetup, summary)
+}
+
+/// A hint where the address has no port.
+fn default_port(asked: &Asked<'_>) -> &'static str {
+    match (asked.address.port(), asked.address.scheme()) {
+        (None, "https") => "; the address has no port, so 443 was tried: a PMS has 32400",
+        (None, _) => "; the address has no port, so 80 was tried: a PMS has 32400",
+        (Some(_), _) => "",
+    }
+}
+
+/// A failure of the TLS layer, without its own error: it shows the names in a certificate, which are
+/// the peer's.
+fn tls(error: &reqwest::Error, asked: &Asked<'_>) -> Option<Error> {
+    #[cfg(feature = "rustls")]
+    if let Some(error) = find(error) {
+        return Some(super::tls::explain(error, asked.address));
+    }
+    let is_connect = error.is_connect() && !error.is_dns();
+    let summary = match io_error(error) {
+        _ if asked.address.scheme() != "https" => return None,
+        Some(error) if is_connect && is_hang_up(error) => {
+            "the server closed the connection during the TLS handshake: the port may need `http`"
+        }
+        // What another TLS library than this crate's rustls returns: no system call does, or nothing.
+        Some(error) if error.kind() == Io::InvalidData => NOT_SECURE,
+        None if !cfg!(feature = "rustls")
+            && is_connect
+            && !has_no_tls_library(error)
+            && !is_tunnel(error) =>
+        {
+            NOT_SECURE
+        }
+        _ => return None,
+    };
+    Some(Error::new(ErrorKind::Tls, summary))
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    use Io::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+}
+
+/// reqwest's connector then refuses every scheme but `http`, and has no other way to say so than the
+/// whole text of the last cause.
+fn has_no_tls_library(error: &reqwest::Error) -> bool {
+    !cfg!(feature = "rustls")
+        && io_error(error).is_none()
+        && chain(error).last().is_some_and(|last| last.to_string().contains("scheme is not http"))
+}
+
+/// The closure's proxy does not connect.
+fn is_tunnel(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| error.to_string().starts_with("tunnel"))
+}
+
+/// The error and its causes. An `io::Error` hides the one that it wraps from `source()`.
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| {
+        match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        }
+    })
+}
+
+fn find<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The innermost: those around it are of kind `Other`.
+fn io_error(error: &reqwest::Error) -> Option<&io::Error> {
+    chain(error).filter_map(|error| error.downcast_ref()).last()
+}
