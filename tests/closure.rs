@@ -135,7 +135,7 @@ fn no_proxy_is_taken_from_the_environment() {
     let url = trap.url();
     for proxy in [url.clone(), url.replace("http:", "socks5h:"), trap.address().to_string()] {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "no_proxy_is_taken_from_the_environment"]).env(ROLE, "1");
+        child.args(["--exact", "closure::no_proxy_is_taken_from_the_environment"]).env(ROLE, "1");
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             child.env(name, &proxy).env(name.to_lowercase(), &proxy);
         }
