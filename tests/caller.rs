@@ -70,7 +70,7 @@ fn no_task_outlives_the_client() {
         drop(client);
         clone.transient_token().await.unwrap();
         drop(clone);
-        assert_eq!(support::matrix::tasks_left().await, 0);
+        assert_eq!(support::tasks_left().await, 0);
     });
 }
 

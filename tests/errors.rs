@@ -2,20 +2,13 @@
 
 use std::error::Error as _;
 
-use plex_auth::{Client, Error, ErrorKind, Source};
+use plex_auth::{Client, Error, ErrorKind};
 use support::tls::AUTHORITY;
-use support::{Server, Step, TOKEN, leak, refusing_port, respond};
-
-fn source() -> Source {
-    "server://243b47".parse().unwrap()
-}
+use support::{Call, Server, Step, TOKEN, leak, refusing_port, respond};
 
 /// The errors of both calls, of a client of this server.
 async fn errors_of(client: &Client) -> [Error; 2] {
-    [
-        client.transient_token().await.unwrap_err(),
-        client.source_connection_information(&source()).await.unwrap_err(),
-    ]
+    [Call::Token.make(client).await.unwrap_err(), Call::LookUp.make(client).await.unwrap_err()]
 }
 
 /// The errors of both calls, answered so.

@@ -8,8 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use plex_auth::{ErrorKind, Source};
-use support::matrix::{byte_by_byte, padded_chunks};
-use support::{Request, Server, Step, Steps, json};
+use support::{Request, Server, Step, Steps, byte_by_byte, json, padded_chunks};
 
 /// A number of `/proc/self/status`, in MiB: `VmRSS` is now, `VmHWM` the most so far.
 fn mib(name: &str) -> u64 {
