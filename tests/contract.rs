@@ -286,7 +286,7 @@ x-plex-token: 9rTq2mXw7KvB4nZc8LhD
 x-plex-version: 2.4";
 
 const LOOK_UP_REQUEST: &str = "\
-GET /security/resources?source=provider%3A%2F%2Fa%26refresh%3D1%23%2F%3F%25%2B%3D%C3%BC&refresh=1 \
+GET /security/resources?refresh=1&source=provider%3A%2F%2Fa%26refresh%3D1%23%2F%3F%25%2B%3D%C3%BC \
 HTTP/1.1
 accept: application/json
 host: ADDRESS

@@ -12,11 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 
 /// A fault, and what a caller gets.
 pub(crate) struct Row {
-    /// What SECURITY.md calls it.
-    pub(crate) name: &'static str,
     pub(crate) fault: &'static str,
     pub(crate) result: &'static str,
-    pub(crate) on: &'static [Case],
     pub(crate) run: fn(Case) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
@@ -26,12 +23,6 @@ pub(crate) struct Case {
     pub(crate) call: Call,
     pub(crate) https: bool,
 }
-
-pub(crate) const BOTH: &[Case] =
-    &[Case { call: Call::Token, https: false }, Case { call: Call::LookUp, https: true }];
-pub(crate) const HTTP: &[Case] =
-    &[Case { call: Call::Token, https: false }, Case { call: Call::LookUp, https: false }];
-pub(crate) const HTTPS: &[Case] = &[Case { call: Call::Token, https: true }];
 
 /// The caller's token.
 pub(crate) static CALLER: LazyLock<String> = LazyLock::new(random_token);

@@ -8,15 +8,12 @@ use support::tls::{AUTHORITY, Authority};
 use support::{Server, Step, leak};
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::case::{Case, Expected, HTTP, HTTPS, Row, SHORT, fails};
+use crate::case::{Case, Expected, Row, SHORT, fails};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "an invalid certificate is refused",
-        fault: "unknown issuer; another name, at an IP address, `localhost`, a plex.direct name; \
-                expired",
+        fault: "an unknown issuer, another name, an expired certificate",
         result: "`Tls`, which says so and which name to use; not retried, nothing sent",
-        on: HTTPS,
         run: |case| {
             Box::pin(async move {
                 for host in HOSTS {
@@ -36,10 +33,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a certificate with hostile names shows none of them",
-        fault: "a certificate that names a terminal escape, a token, a host of 10,000 characters",
+        fault: "a certificate with a terminal escape, a token, 10,000 characters in its names",
         result: "`Tls` without any of it, in its causes, too",
-        on: HTTPS,
         run: |case| {
             Box::pin(async move {
                 let hash = format!("facade{}", &HASH[6..]);
@@ -47,13 +42,9 @@ pub(crate) const ROWS: &[Row] = &[
                     "EVILTOKEN".to_owned(),
                     "\u{1b}[31mevil\r\n\u{7}".to_owned(),
                     format!("{}plex.direct", "evil.".repeat(2_000)),
-                    format!("{hash}.plex.direct"),
                     format!("*.{}.plex.direct", &hash[..31]),
-                    format!("*.{hash}0.plex.direct"),
                     format!("*.{}g.plex.direct", &hash[..31]),
-                    format!("*.evil.{hash}.plex.direct"),
                     format!("*.{hash}.plex.direct.evil"),
-                    format!("*.{hash}.plex.direct\n"),
                     format!("*.{hash}.evilplex.direct"),
                     format!("evil*.{hash}.plex.direct"),
                 ];
@@ -65,10 +56,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a plain server behind https gets nothing",
         fault: "a server behind `https` that answers without TLS, or hangs up in the handshake",
         result: "`Tls`, which names `http` when it hung up; not retried, nothing sent",
-        on: HTTPS,
         run: |case| {
             Box::pin(async move {
                 let plain = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
@@ -84,10 +73,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a TLS handshake that never ends is a timeout",
-        fault: "TLS handshake: silent, a byte every 100 ms",
+        fault: "a TLS handshake without an end: silent, a byte every 100 ms",
         result: "`Timeout` after `connect_timeout`, not retried",
-        on: HTTPS,
         run: |case| {
             Box::pin(async move {
                 let expected = fails(ErrorKind::Timeout, "700ms (`connect_timeout`)");
@@ -98,10 +85,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a TLS server behind http is named as such",
         fault: "a TLS server behind `http`",
         result: "`Protocol`, which names `https`",
-        on: HTTP,
         run: |case| {
             Box::pin(async move {
                 let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);

@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use plex_auth::ErrorKind;
 use plex_auth::reqwest::dns::{Name, Resolve, Resolving};
-use support::{FRAMINGS, Step, Steps, framed, json, refusing_port};
+use support::{FRAMINGS, Step, Steps, framed, refusing_port};
 
-use crate::case::{BOTH, Case, HTTP, OK, Row, TIMES_OUT, check_requests, fails, retried, short};
+use crate::case::{Case, OK, Row, TIMES_OUT, check_requests, fails, retried, short};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "a name that does not resolve is named as such",
         fault: "a host's name that does not resolve",
         result: "`Connect`, which names rebinding protection as a cause; retried",
-        on: HTTP,
         run: |case| {
             Box::pin(async move {
                 let expected = retried("the host's name could not be resolved");
@@ -29,10 +27,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a refused connection is retried twice",
-        fault: "connection refused",
+        fault: "a connection that is refused",
         result: "`Connect`, retried twice at most",
-        on: HTTP,
         run: |case| {
             Box::pin(async move {
                 let (_port, address) = refusing_port();
@@ -42,10 +38,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a connection that is lost before the response is retried",
-        fault: "closed or reset at once, after the request, in the middle of the head",
+        fault: "a connection closed or reset at once, after the request, in the middle of the head",
         result: "`Connect`, retried",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 for (end, says) in
@@ -64,25 +58,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a reset in the body is a body cut short",
-        fault: "reset in the middle of the body",
-        result: "`BodyCutShort`, not retried",
-        on: BOTH,
-        run: |case| {
-            Box::pin(async move {
-                let expected = fails(ErrorKind::BodyCutShort, "ended before it was complete");
-                for framing in FRAMINGS {
-                    let part = framed(framing, 200, case.body().as_bytes(), 20);
-                    case.answer(framing, expected, vec![Step::Send(part), Step::Reset]).await;
-                }
-            })
-        },
-    },
-    Row {
-        name: "silence ends in a timeout",
-        fault: "silent before the head, in it, after it, in the middle of the body",
+        fault: "silence before the head, in it, after it, in the middle of the body",
         result: "`Timeout` after `timeout`, not retried",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 let beginnings = [Vec::new(), b"HTTP/1.1 200 OK\r\nContent-".into()].into_iter();
@@ -103,10 +80,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a trickle ends in a timeout",
         fault: "a byte every 100 ms without an end: status line, headers, body, chunk size",
         result: "`Timeout` after `timeout`, not retried",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 for (beginning, more) in [
@@ -124,10 +99,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "interim responses are skipped",
-        fault: "1xx before the response; 1xx and a close; 103 without an end, 1,000 of them at once",
+        fault: "1xx before the response, 1xx and a close, 103 without an end",
         result: "the value; `Connect`; `Timeout` after `timeout`; for 101 `Status`",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 let interim = |status: u16| {
@@ -152,10 +125,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "an idle connection closed by the server is replaced",
         fault: "a kept-alive connection that the server closed just before the next call",
         result: "the value",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 let answer = vec![Step::Read, Step::Send(case.good())];
@@ -172,35 +143,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a response that nobody asked for is not taken",
-        fault: "bytes after the response, on a kept-alive connection",
-        result: "the next call's own value, or `Connect` or `Protocol`",
-        on: BOTH,
-        run: |case| {
-            Box::pin(async move {
-                let poison = json(case.call.good("poison").to_string());
-                let answer = [case.good(), poison].concat();
-                let server = case.server(move |_| answer.clone());
-                let client = case.client(&server.url(), |it| it.max_retries(0));
-                case.expect(&client, "first", OK).await;
-                // Whether the connection is discarded before it is used again is a matter of luck.
-                for _ in 0..5 {
-                    match case.call(&client, "later").await {
-                        Ok(token) => assert_ne!(token, "poison"),
-                        Err(error) => {
-                            let kinds = [ErrorKind::Connect, ErrorKind::Protocol];
-                            assert!(kinds.contains(&error.kind()), "{error}");
-                        }
-                    }
-                }
-            })
-        },
-    },
-    Row {
-        name: "what is not HTTP is named as such",
         fault: "SSH, binary data, HTTP/2, HTTP/0.9, an invalid status, two lengths",
         result: "`Protocol`, not retried",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 for greeting in [
@@ -219,10 +163,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a dropped future leaves the client usable",
         fault: "a future dropped at each point",
         result: "the next call's value",
-        on: BOTH,
         run: |case| Box::pin(dropped(case)),
     },
 ];

@@ -1,19 +1,16 @@
 //! The faults of sizes: heads, bodies, and how they are cut.
 
 use plex_auth::{ClientBuilder, ErrorKind};
-use support::{FRAMINGS, Step, byte_by_byte, framed, json, padded_chunks, respond};
+use support::{FRAMINGS, Step, framed, json, respond};
 
-use crate::case::{BOTH, Expected, HTTP, OK, Row, SHORT, TIMES_OUT, fails, short};
+use crate::case::{Expected, OK, Row, SHORT, TIMES_OUT, fails, short};
 
 const TOO_LARGE: Expected = fails(ErrorKind::BodyTooLarge, "(`max_response_bytes`)");
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "a body without end is cut at the limit",
-        fault: "a body without end: chunked, with a large `Content-Length`, until the close; \
-                trailers without end",
+        fault: "a body without an end: chunked, with a large `Content-Length`, until the close",
         result: "`BodyTooLarge`, not retried; `Timeout`",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 fn limited(builder: ClientBuilder) -> ClientBuilder {
@@ -40,42 +37,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "an error body without end is not waited for",
-        fault: "an error's body without end",
-        result: "the status's error",
-        on: BOTH,
-        run: |case| {
-            Box::pin(async move {
-                let expected = fails(ErrorKind::NotFound, "");
-                let head = b"HTTP/1.1 404 X\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-                let endless = Step::Endless(b"8\r\n[[[[[[[[\r\n".repeat(1_000));
-                case.answer("", expected, vec![Step::Send(head), endless]).await;
-            })
-        },
-    },
-    Row {
-        name: "a body in small pieces is read",
-        fault: "a body in writes of one byte, in chunks of one byte with padded sizes",
-        result: "the value, or the error with the server's message",
-        on: BOTH,
-        run: |case| {
-            Box::pin(async move {
-                // `tests/memory.rs` sends more of them, and measures.
-                let body = format!("{:>2000}", case.body());
-                case.answer("writes of one byte", OK, byte_by_byte(200, body.as_bytes())).await;
-                let chunks = padded_chunks(200, body.as_bytes(), 1_000);
-                case.answer("chunks of one byte", OK, chunks).await;
-                let error = format!("{:>500}", r#"{"errors":[{"message":"no such source"}]}"#);
-                let expected = fails(ErrorKind::BadRequest, "no such source");
-                case.answer("an error's", expected, byte_by_byte(400, error.as_bytes())).await;
-            })
-        },
-    },
-    Row {
-        name: "the body limit is exact",
         fault: "a body one byte under, at and over the limit, in each framing",
         result: "the value, the value, `BodyTooLarge`",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 fn limited(builder: ClientBuilder) -> ClientBuilder {
@@ -93,10 +56,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a huge head is refused",
-        fault: "headers, a header, a status line without end",
+        fault: "a head without an end",
         result: "`Protocol`",
-        on: BOTH,
         run: |case| {
             Box::pin(async move {
                 for (beginning, more) in [
@@ -113,10 +74,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "a compressed body is refused and an identity is taken",
-        fault: "a body with a `Content-Encoding`, gzip without one, a compressed body without end",
+        fault: "a compressed body, named or not, without an end",
         result: "`Decode`, which says so; `identity` and an empty one are no encoding",
-        on: HTTP,
         run: |case| {
             Box::pin(async move {
                 // Of `{"MediaContainer":{"token":"poison"}}`.

@@ -174,23 +174,6 @@ pub fn framed(framing: &str, status: u16, body: &[u8], part: usize) -> Vec<u8> {
     }
 }
 
-/// A response whose body comes in writes of one byte.
-pub fn byte_by_byte(status: u16, body: &[u8]) -> Vec<Step> {
-    let whole = respond(status, &[], body);
-    let (head, body) = whole.split_at(whole.len() - body.len());
-    let bytes = body.iter().map(|byte| Step::Send(vec![*byte]));
-    std::iter::once(Step::Send(head.into())).chain(bytes).collect()
-}
-
-/// A response whose body comes in chunks of one byte, each with a size line of `padding` bytes.
-pub fn padded_chunks(status: u16, body: &[u8], padding: usize) -> Vec<Step> {
-    let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
-    let size = format!("{:0padding$}1\r\n", 0);
-    let chunk = |byte: &u8| Step::Send([size.as_bytes(), &[*byte], b"\r\n"].concat());
-    let end = Step::Send(b"0\r\n\r\n".into());
-    std::iter::once(Step::Send(head)).chain(body.iter().map(chunk)).chain([end]).collect()
-}
-
 /// Waits until no task is alive in this runtime, and gives up after a while.
 pub async fn tasks_left() -> usize {
     let metrics = tokio::runtime::Handle::current().metrics();
