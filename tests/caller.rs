@@ -48,7 +48,7 @@ fn a_call_outside_a_runtime_is_an_error() {
         client.transient_token().now_or_never().unwrap().err(),
         client.source_connection_information(&source).now_or_never().unwrap().err(),
         client.refresh_source_connection_information(&source).now_or_never().unwrap().err(),
-        client.connect(&source).now_or_never().unwrap().err(),
+        client.connect(&source).into_future().now_or_never().unwrap().err(),
     ] {
         assert_eq!(error.unwrap().kind(), ErrorKind::NoRuntime);
     }
