@@ -90,10 +90,10 @@ fn search_log_and_panics() {
     }));
 }
 
-/// The panics above the message of this one say what went wrong in which row.
+/// Each row that fails has panicked in a thread of its name, with the reason.
 #[test]
 fn each_fault_has_its_result() {
-    assert!(FAILED.is_empty(), "{FAILED:#?}");
+    assert!(FAILED.is_empty(), "{:#?}", *FAILED);
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn document() -> String {
     text + "\n" + include_str!("outside.md")
 }
 
-/// A document may only name tests that exist, and that run: what is not ignored and in a file that
-/// is a module or a target, or a row of the tables.
+/// The documents name only tests that exist and run: not ignored, in a file that is compiled, or a
+/// row of the tables.
 #[test]
 fn each_test_that_the_documents_name_runs() {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
