@@ -219,14 +219,8 @@ async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
     }
     for other in [
         json("{}"),
-        json("[]"),
-        json("7"),
         json(r#"{"MediaContainer":null}"#),
-        json(r#"{"MediaContainer":{"size":1,"Directory":[{"key":"1"}]}}"#),
-        json(r#"{"MediaContainer":{"size":0,"machineIdentifier":"243b47"}}"#),
-        json(r#"{"MediaContainer":{"token":"a"}}"#),
         device("7"),
-        device("\"x\""),
         device(r#"{"accessToken":"a"}"#),
         device(r#"{"accessToken":"a","clientIdentifier":7}"#),
     ] {
@@ -255,16 +249,13 @@ async fn a_response_without_a_usable_token_is_an_error_that_names_the_member() {
 async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
     for (body, kind, text) in [
         ("", ErrorKind::Decode, "got an empty body"),
-        (" \r\n", ErrorKind::Decode, "got an empty body"),
         ("\u{feff}", ErrorKind::Decode, "got an empty body"),
         ("<html><body>secret<br></body></html>", ErrorKind::Decode, "got HTML"),
-        ("<html><body>secret</body></html>", ErrorKind::Decode, "got HTML"),
         ("\n<!DOCTYPE HTML><p>secret", ErrorKind::Decode, "got HTML"),
         ("secret", ErrorKind::Decode, "got a body that can't be read, at line 1, column 1"),
         ("{\"secret\": nope}", ErrorKind::Decode, "that can't be read, at line 1, column"),
         ("{\"MediaContainer\":\"secret\"}", ErrorKind::Decode, "got another shape, at line 1"),
         ("[\"secret\"]", ErrorKind::Decode, "got another shape"),
-        ("\"secret\"", ErrorKind::Decode, "got another shape"),
         ("<secret a='b'/>", ErrorKind::Decode, "got another shape"),
         ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", ErrorKind::Decode, "another shape"),
         ("{\"MediaContainer\":{\"token\":\"secret", ErrorKind::BodyCutShort, "before it was"),

@@ -121,9 +121,9 @@ async fn every_value_of_the_examples_is_read() {
     {
         let server = serving(status, media_type, example);
         let text = text(example);
-        let identifiers =
+        let mut identifiers =
             ["243b471948ace337a8f92f129ec97d1902fcb1df", "9d1c02f4b7e84c6fa2f1"].into_iter();
-        let identifier = identifiers.filter(|identifier| text.contains(identifier)).next().unwrap();
+        let identifier = identifiers.find(|identifier| text.contains(identifier)).unwrap();
         let source = Source::server(identifier).unwrap();
         let device = server.client().source_connection_information(&source).await.unwrap();
         assert!(text.contains(device.access_token.expose_secret()), "{media_type}");

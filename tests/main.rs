@@ -1,5 +1,5 @@
-//! What `plex-auth` promises, a module a promise. A file of its own has what needs a process of its
-//! own: `faults` and `memory`, `wiped`, `tls_choices`.
+//! What `plex-auth` promises, a module for each promise. Tests that need a process of their own are
+//! separate binaries: `faults`, `memory`, `wiped` and `tls_choices`.
 
 mod answers;
 mod building;

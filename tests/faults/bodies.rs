@@ -2,9 +2,9 @@
 
 use plex_auth::ErrorKind;
 use serde_json::{Value, json as value};
-use support::{Call, FRAMINGS, Step, framed, json, respond};
+use support::{Call, Step, json, respond};
 
-use crate::case::{CALLER, Case, RETURNED, Row, check_requests, fails};
+use crate::case::{CALLER, Case, FRAMINGS, RETURNED, Row, check_requests, fails, framed};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -16,19 +16,17 @@ pub(crate) const ROWS: &[Row] = &[
                 let whole = case.body();
                 // TLS takes time.
                 let step = if case.https { 16 } else { 1 };
-                for (framing, part) in FRAMINGS
-                    .into_iter()
-                    .flat_map(|it| (0..whole.len()).step_by(step).map(move |part| (it, part)))
-                {
-                    let expected = match (framing, part) {
-                        ("until the close", 0) => fails(ErrorKind::Decode, "got an empty body"),
-                        _ => cut_short,
-                    };
-                    let bytes = framed(framing, 200, whole.as_bytes(), part);
-                    case.answer(framing, expected, vec![Step::Send(bytes), Step::Close]).await;
-                    if part == 16 {
-                        let bytes = framed(framing, 200, whole.as_bytes(), part);
-                        case.answer(framing, expected, vec![Step::Send(bytes), Step::Reset]).await;
+                for framing in FRAMINGS {
+                    for part in (0..whole.len()).step_by(step) {
+                        let expected = match (framing, part) {
+                            ("until the close", 0) => fails(ErrorKind::Decode, "an empty body"),
+                            _ => cut_short,
+                        };
+                        let bytes = Step::Send(framed(framing, 200, whole.as_bytes(), part));
+                        case.answer(framing, expected, vec![bytes.clone(), Step::Close]).await;
+                        if part == 16 {
+                            case.answer(framing, cut_short, vec![bytes, Step::Reset]).await;
+                        }
                     }
                 }
                 for chunks in ["x\r\n{}\r\n0\r\n\r\n", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n"] {

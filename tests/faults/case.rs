@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use plex_auth::{Client, ClientBuilder, Error, ErrorKind};
 use support::leak::{Search, random_token, shown};
 use support::tls::AUTHORITY;
-use support::{Call, Request, Script, Server, Steps, json};
+use support::{Call, Request, Script, Server, Steps, json, respond};
 use tokio_rustls::rustls::ServerConfig;
 
 /// A fault, and what a caller gets.
@@ -156,6 +156,27 @@ impl Case {
         let is_late = expected.kind == Some(ErrorKind::Timeout) && server.count() == 0;
         assert!(is_late || server.count() == expected.attempts as usize, "{at}: requests");
         check_requests(&server, at);
+    }
+}
+
+/// How the end of a body may be marked.
+pub(crate) const FRAMINGS: [&str; 3] = ["Content-Length", "chunked", "until the close"];
+
+/// The first `part` bytes of a body, in a framing that promises all of it.
+pub(crate) fn framed(framing: &str, status: u16, body: &[u8], part: usize) -> Vec<u8> {
+    match framing {
+        "Content-Length" => {
+            let mut whole = respond(status, &[], body);
+            whole.truncate(whole.len() - (body.len() - part));
+            whole
+        }
+        "chunked" => {
+            let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
+            let size = format!("{:x}\r\n", body.len());
+            let end: &[u8] = if part == body.len() { b"\r\n0\r\n\r\n" } else { b"" };
+            [&head, size.as_bytes(), &body[..part], end].concat()
+        }
+        _ => [b"HTTP/1.1 200 OK\r\n\r\n", &body[..part]].concat(),
     }
 }
 

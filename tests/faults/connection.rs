@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use plex_auth::ErrorKind;
 use plex_auth::reqwest::dns::{Name, Resolve, Resolving};
-use support::{FRAMINGS, Step, Steps, framed, refusing_port};
+use support::{Step, Steps, refusing_port};
 
-use crate::case::{Case, OK, Row, TIMES_OUT, check_requests, fails, retried, short};
+use crate::case::{
+    Case, FRAMINGS, OK, Row, TIMES_OUT, check_requests, fails, framed, retried, short,
+};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        fault: "a host's name that does not resolve",
-        result: "`Connect`, which names rebinding protection as a cause; retried",
+        fault: "a host's name that does not resolve, a connection that is refused",
+        result: "`Connect`, retried twice at most; rebinding protection is named as a cause",
         run: |case| {
             Box::pin(async move {
                 let expected = retried("the host's name could not be resolved");
@@ -23,14 +25,6 @@ pub(crate) const ROWS: &[Row] = &[
                 });
                 let error = case.expect(&client, "by a resolver of the closure", expected).await;
                 assert!(error.unwrap().to_string().contains("rebinding protection"));
-            })
-        },
-    },
-    Row {
-        fault: "a connection that is refused",
-        result: "`Connect`, retried twice at most",
-        run: |case| {
-            Box::pin(async move {
                 let (_port, address) = refusing_port();
                 let client = case.client(&format!("http://{address}"), |it| it.max_retries(5));
                 case.expect(&client, "", retried("connection refused; is the server up")).await;

@@ -1,9 +1,9 @@
 //! The faults of sizes: heads, bodies, and how they are cut.
 
 use plex_auth::{ClientBuilder, ErrorKind};
-use support::{FRAMINGS, Step, framed, json, respond};
+use support::{Step, json, respond};
 
-use crate::case::{Expected, OK, Row, SHORT, TIMES_OUT, fails, short};
+use crate::case::{Expected, FRAMINGS, OK, Row, SHORT, TIMES_OUT, fails, framed, short};
 
 const TOO_LARGE: Expected = fails(ErrorKind::BodyTooLarge, "(`max_response_bytes`)");
 

@@ -153,27 +153,6 @@ pub fn good(request: &Request, token: &str) -> Vec<u8> {
     }
 }
 
-/// How the end of a body may be marked.
-pub const FRAMINGS: [&str; 3] = ["Content-Length", "chunked", "until the close"];
-
-/// The first `part` bytes of a body, in a framing that promises all of it.
-pub fn framed(framing: &str, status: u16, body: &[u8], part: usize) -> Vec<u8> {
-    match framing {
-        "Content-Length" => {
-            let mut whole = respond(status, &[], body);
-            whole.truncate(whole.len() - (body.len() - part));
-            whole
-        }
-        "chunked" => {
-            let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
-            let size = format!("{:x}\r\n", body.len());
-            let end: &[u8] = if part == body.len() { b"\r\n0\r\n\r\n" } else { b"" };
-            [&head, size.as_bytes(), &body[..part], end].concat()
-        }
-        _ => [b"HTTP/1.1 200 OK\r\n\r\n", &body[..part]].concat(),
-    }
-}
-
 /// Waits until no task is alive in this runtime, and gives up after a while.
 pub async fn tasks_left() -> usize {
     let metrics = tokio::runtime::Handle::current().metrics();
