@@ -32,7 +32,6 @@ fn uris(device: &Device) -> Vec<&str> {
 }
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-const BOM: &str = "\u{feff}";
 
 fn xml(body: &str) -> Vec<u8> {
     respond(200, &[("Content-Type", "text/xml;charset=utf-8")], body)
@@ -57,7 +56,7 @@ async fn xml_is_read_for_both_calls_and_identity() {
                  </Device>"
             ),
         };
-        let bom = if request.number % 2 == 0 { BOM } else { "" };
+        let bom = if request.number % 2 == 0 { "\u{feff}" } else { "" };
         xml(&format!("{bom}{DECLARATION}<MediaContainer {contents}</MediaContainer>\n"))
     });
     let builder = server.builder().allow_insecure_http(true);
@@ -96,12 +95,6 @@ async fn xml_of_another_shape_with_a_dtd_or_cut_short_is_refused() {
 }
 
 #[tokio::test]
-async fn json_behind_a_byte_order_mark_is_read() {
-    let body = format!("{BOM}{{\"MediaContainer\":{{\"token\":\"transient-1\"}}}}");
-    assert_eq!(token(json(body)).await.unwrap().expose_secret(), "transient-1");
-}
-
-#[tokio::test]
 async fn an_odd_field_of_a_connection_counts_as_missing_and_the_rest_is_used() {
     const ODD: &str = r#"null "" "yes" 32400.0 -1 2 65536 {} [7] true {"a":[{}]}"#;
     let fields = [
@@ -131,31 +124,30 @@ async fn an_odd_field_of_a_connection_counts_as_missing_and_the_rest_is_used() {
 }
 
 #[tokio::test]
-async fn a_connection_without_uri_is_built_from_protocol_address_and_port() {
-    let device = found(connections(
-        r#"{"protocol":"https","address":"10.0.2.1","port":32400},
-           {"protocol":"http","address":"2001:db8::1","port":"32400","uri":""},
-           {"protocol":"https","address":"plex.example","port":443,"uri":"plex.example:443"},
-           {"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
-           {"protocol":"ftp","address":"10.0.2.3","port":32400},{}"#,
-    ));
-    let device = device.await.unwrap();
-    let built = ["https://10.0.2.1:32400/", "http://[2001:db8::1]:32400/", "https://plex.example/"];
-    assert_eq!(uris(&device), built);
-}
-
-#[tokio::test]
-async fn what_a_connection_leaves_out_comes_from_its_uri() {
-    for (uri, protocol, address, port) in [
-        ("https://a.example:8443", "https", "a.example", 8443),
-        ("https://a.example/plex", "https", "a.example", 443),
-        ("http://[2001:db8::1]:32400", "http", "2001:db8::1", 32400),
+async fn a_connection_without_uri_is_built_from_its_parts_and_the_parts_come_from_the_uri() {
+    for (connection, uri, protocol, address, port) in [
+        (
+            r#""protocol":"https","address":"10.0.2.1","port":32400"#,
+            "https://10.0.2.1:32400/",
+            "https",
+            "10.0.2.1",
+            32400,
+        ),
+        (
+            r#""protocol":"http","address":"2001:db8::1","port":"80","uri":"""#,
+            "http://[2001:db8::1]/",
+            "http",
+            "2001:db8::1",
+            80,
+        ),
+        (r#""uri":"https://a.example/plex""#, "https://a.example/plex", "https", "a.example", 443),
+        (r#""uri":"http://[::1]:32400""#, "http://[::1]:32400/", "http", "::1", 32400),
     ] {
-        let device = found(connections(&format!(r#"{{"uri":"{uri}"}}"#))).await.unwrap();
-        let connection = &device.connections[0];
-        assert_eq!(connection.protocol, protocol);
-        assert_eq!((connection.address.as_str(), connection.port), (address, port));
-        assert_eq!((connection.local, connection.relay), (false, false));
+        let device = found(connections(&format!("{{{connection}}}"))).await.unwrap();
+        let first = &device.connections[0];
+        assert_eq!(first.uri.as_str(), uri);
+        assert_eq!((&*first.protocol, &*first.address, first.port), (protocol, address, port));
+        assert_eq!((first.local, first.relay), (false, false));
     }
 }
 
@@ -175,7 +167,8 @@ async fn connections_come_best_first_and_otherwise_in_the_servers_order() {
 async fn unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_000() {
     let (subscriber, log) = leak::recorder();
     let _recording = tracing::subscriber::set_default(subscriber);
-    let unusable = r#"{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
+    let unusable = r#"{"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
+        {"protocol":"ftp","address":"10.0.2.3","port":32400},{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
         {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"}"#;
     let (good, many) = (r#"{"uri":"https://good"}"#, "{},".repeat(340_000));
     let device = found(connections(&format!("{unusable},{good},{many}{good}")));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use plex_auth::{Client, ErrorKind, reqwest};
 use reqwest::header::{HeaderMap, HeaderValue};
 use support::tls::AUTHORITY;
-use support::{Script, Server, Step, TOKEN, good, leak, respond};
+use support::{Call, Script, Server, Step, TOKEN, good, leak, respond};
 
 #[track_caller]
 fn configured(
@@ -135,7 +135,7 @@ fn no_proxy_is_taken_from_the_environment() {
     let url = trap.url();
     for proxy in [url.clone(), url.replace("http:", "socks5h:"), trap.address().to_string()] {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "no_proxy_is_taken_from_the_environment"]).env(ROLE, "1");
+        child.args(["--exact", "closure::no_proxy_is_taken_from_the_environment"]).env(ROLE, "1");
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             child.env(name, &proxy).env(name.to_lowercase(), &proxy);
         }
@@ -159,7 +159,7 @@ async fn in_an_environment_with_proxies() {
         assert_eq!(server.count(), 1);
     }
     // One of the closure is used.
-    let own = Server::start(|request| good(request, "by-proxy"));
+    let own = Server::start(|_| support::json(Call::Token.good("by-proxy").to_string()));
     let url = own.url();
     let client = configured(&plain, move |http| http.proxy(reqwest::Proxy::http(url).unwrap()));
     assert_eq!(client.transient_token().await.unwrap().expose_secret(), "by-proxy");

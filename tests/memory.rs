@@ -8,8 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use plex_auth::{ErrorKind, Source};
-use support::matrix::{byte_by_byte, padded_chunks};
-use support::{Request, Server, Step, Steps, json};
+use support::{Request, Server, Step, Steps, json, respond};
 
 /// A number of `/proc/self/status`, in MiB: `VmRSS` is now, `VmHWM` the most so far.
 fn mib(name: &str) -> u64 {
@@ -21,6 +20,23 @@ fn mib(name: &str) -> u64 {
 const TOKEN: &str = "/security/token";
 const SOURCE: &str = "/security/resources";
 const IDENTITY: &str = "/identity";
+
+/// A response whose body comes in writes of one byte.
+fn byte_by_byte(status: u16, body: &[u8]) -> Vec<Step> {
+    let whole = respond(status, &[], body);
+    let (head, body) = whole.split_at(whole.len() - body.len());
+    let bytes = body.iter().map(|byte| Step::Send(vec![*byte]));
+    std::iter::once(Step::Send(head.into())).chain(bytes).collect()
+}
+
+/// A response whose body comes in chunks of one byte, each with a size line of `padding` bytes.
+fn padded_chunks(status: u16, body: &[u8], padding: usize) -> Vec<Step> {
+    let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
+    let size = format!("{:0padding$}1\r\n", 0);
+    let chunk = |byte: &u8| Step::Send([size.as_bytes(), &[*byte], b"\r\n"].concat());
+    let end = Step::Send(b"0\r\n\r\n".into());
+    std::iter::once(Step::Send(head)).chain(body.iter().map(chunk)).chain([end]).collect()
+}
 
 /// White space, and a body that all calls can read.
 fn padded(size: usize) -> Vec<u8> {

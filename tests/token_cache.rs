@@ -109,23 +109,6 @@ async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
 }
 
 #[tokio::test]
-async fn the_least_time_left_can_be_set_to_less_than_48_hours() {
-    let clock = Clock::stop();
-    let server = server();
-    let with = |time| TokenCache::with_min_time_left(server.client(), time);
-    let cache = with(48 * HOUR - SECOND).unwrap();
-    cache.token().await.unwrap();
-    clock.advance(2 * SECOND).await;
-    assert_eq!(cache.token().await.unwrap().expose_secret(), "transient-1");
-
-    for time in [48 * HOUR, Duration::MAX] {
-        let error = with(time).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidSetting);
-        assert!(error.to_string().contains("`min_time_left`: it is 48 hours or more"), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn one_caller_refreshes_and_the_others_get_the_old_token_meanwhile() {
     let cached = Cached::late(Server::start(|request| {
         slowly(good(request, &format!("transient-{}", request.number)))

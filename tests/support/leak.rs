@@ -1,109 +1,52 @@
 //! A search for tokens in whatever a program shows, above all in its log.
 
-use std::collections::HashSet;
 use std::error::Error as _;
 use std::fmt::{self, Write as _};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use plex_auth::Error;
+use plex_auth::reqwest::Url;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-/// How many characters of a token in a row are a leak.
-const PIECE: usize = 8;
+/// How many characters of a token in a row are a leak. A multiple of three, so that base64 encodes
+/// some of the pieces whole, wherever the token begins.
+const PIECE: usize = 9;
 
-/// Every piece of some tokens, in every encoding in which a program might show them.
-pub struct Search {
-    pieces: HashSet<u64>,
-    /// Quickly rules out most windows of a text.
-    sieve: Vec<bool>,
-    /// Longer encodings: lists of numbers, hexadecimal digits.
-    lists: Vec<String>,
-}
+/// Every piece of some tokens: plain, in upper or lower case, percent-encoded, in base64 and in
+/// hexadecimal.
+pub struct Search(AhoCorasick);
 
 impl Search {
     pub fn new(tokens: &[&str]) -> Self {
-        let mut search =
-            Self { pieces: HashSet::new(), sieve: vec![false; 1 << 16], lists: Vec::new() };
-        for token in tokens {
-            for encoded in encodings(token) {
-                for piece in encoded.as_bytes().windows(PIECE) {
-                    let piece = u64::from_be_bytes(piece.try_into().unwrap());
-                    search.sieve[sieve_index(piece)] = true;
-                    search.pieces.insert(piece);
-                }
-            }
-            for piece in token.as_bytes().windows(PIECE) {
-                search.lists.push(format!("{piece:?}").trim_matches(['[', ']']).to_owned());
-                search.lists.push(piece.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
-        }
-        search
+        let pieces = tokens.iter().flat_map(|token| token.as_bytes().windows(PIECE));
+        let encodings = pieces.flat_map(|piece| {
+            let plain = String::from_utf8(piece.into()).unwrap();
+            let url = Url::parse_with_params("a:b", [("", &plain)]).unwrap();
+            let percent = url.query().unwrap()[1..].to_owned();
+            let hex = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+            [plain, percent, STANDARD.encode(piece), hex]
+        });
+        Self(AhoCorasick::builder().ascii_case_insensitive(true).build(encodings).unwrap())
     }
 
     pub fn finds_in(&self, text: &str) -> bool {
-        // In lower case, too: a URL's host is shown so.
-        let (mut window, mut lower) = (0, 0);
-        // How many characters in a row could belong to a list.
-        let (mut run, mut longest) = (0, 0);
-        for byte in text.bytes() {
-            window = window << 8 | u64::from(byte);
-            lower = lower << 8 | u64::from(byte.to_ascii_lowercase());
-            if self.is_piece(window) || (lower != window && self.is_piece(lower)) {
-                return true;
-            }
-            run = if byte.is_ascii_hexdigit() || b", ".contains(&byte) { run + 1 } else { 0 };
-            longest = longest.max(run);
-        }
-        longest >= 2 * PIECE && self.lists.iter().any(|list| text.contains(list))
-    }
-
-    fn is_piece(&self, window: u64) -> bool {
-        self.sieve[sieve_index(window)] && self.pieces.contains(&window)
+        self.0.is_match(text)
     }
 }
 
-fn sieve_index(window: u64) -> usize {
-    (window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
-}
-
-fn encodings(token: &str) -> Vec<String> {
-    let percent = |keep: fn(u8) -> bool| {
-        token.bytes().fold(String::new(), |mut text, byte| {
-            match keep(byte) {
-                true => text.push(char::from(byte)),
-                false => write!(text, "%{byte:02X}").unwrap(),
-            }
-            text
-        })
-    };
-    let mut encodings = vec![
-        token.to_owned(),
-        token.to_ascii_lowercase(),
-        percent(|byte| byte.is_ascii_alphanumeric()),
-        percent(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
-        percent(|byte| !b" \"#<>?`{}%&+".contains(&byte)),
-        percent(|byte| byte.is_ascii_alphanumeric()).to_lowercase(),
-        serde_json::to_string(token).unwrap().trim_matches('"').to_owned(),
-        format!("{token:?}").trim_matches('"').to_owned(),
-        format!("{:?}", format!("{token:?}")).trim_matches('"').to_owned(),
-        token.as_bytes().escape_ascii().to_string(),
-        token.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;"),
-    ];
-    // By where in a group of three bytes the token begins; what others share is left out.
-    for before in 0..3 {
-        let bytes = [&b"\0\0"[..before], token.as_bytes()].concat();
-        let whole = bytes.len() / 3 * 3;
-        for base64 in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-            let text = base64.encode(&bytes[..whole]);
-            encodings.push(text[if before == 0 { 0 } else { before + 1 }..].to_owned());
-        }
-    }
-    encodings
+/// A token of any characters that it may have, but those that are escaped in quotes.
+pub fn random_token() -> String {
+    let letters = std::iter::repeat_with(|| {
+        char::from(b'!' + (RandomState::new().build_hasher().finish() % 94) as u8)
+    });
+    letters.filter(|letter| !"\"\\'".contains(*letter)).take(40).collect()
 }
 
 /// All that an error shows: `Display`, `Debug`, the server's message, the causes.

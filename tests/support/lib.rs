@@ -16,16 +16,16 @@
 
 pub mod clock;
 pub mod leak;
-pub mod matrix;
 pub mod tls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use plex_auth::{Client, ClientBuilder};
+use plex_auth::{Client, ClientBuilder, Error, Source};
+use serde_json::{Value, json as value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
@@ -33,7 +33,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::matrix::Method;
 use crate::tls::AUTHORITY;
 
 /// The caller's token, unless a test chooses another.
@@ -101,11 +100,88 @@ pub fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
     respond(200, &[("Content-Type", "application/json")], body)
 }
 
-/// A good answer to whichever call was made.
+/// An operation of `openapi/plex-auth.json`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call {
+    Token,
+    LookUp,
+}
+
+impl Call {
+    pub const ALL: [Self; 2] = [Self::Token, Self::LookUp];
+
+    /// Its method and path.
+    pub fn operation(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Token => ("POST", "/security/token"),
+            Self::LookUp => ("GET", "/security/resources"),
+        }
+    }
+
+    /// A good body, as small as possible.
+    pub fn good(self, token: &str) -> Value {
+        match self {
+            Self::Token => value!({"MediaContainer": {"token": token}}),
+            Self::LookUp => value!({"MediaContainer": {"Device": {
+                "clientIdentifier": "243b47", "accessToken": token,
+                "Connection": {"uri": "http://10.0.2.1:32400", "local": "1"},
+            }}}),
+        }
+    }
+
+    /// Makes the call. Returns the token that it results in.
+    pub async fn make(self, client: &Client) -> Result<String, Error> {
+        match self {
+            Self::Token => {
+                client.transient_token().await.map(|token| token.expose_secret().to_owned())
+            }
+            Self::LookUp => {
+                let source = Source::server("243b47")?;
+                let device = client.source_connection_information(&source).await;
+                device.map(|device| device.access_token.expose_secret().to_owned())
+            }
+        }
+    }
+}
+
+/// The good answer to each operation, and 404 to anything else.
 pub fn good(request: &Request, token: &str) -> Vec<u8> {
-    let is_token = request.path().ends_with("/security/token");
-    let method = if is_token { Method::TransientToken } else { Method::LookUp };
-    json(method.good(token).to_string())
+    let asked = (request.method(), request.path());
+    match Call::ALL.into_iter().find(|call| call.operation() == asked) {
+        Some(call) => json(call.good(token).to_string()),
+        None => respond(404, &[], ""),
+    }
+}
+
+/// How the end of a body may be marked.
+pub const FRAMINGS: [&str; 3] = ["Content-Length", "chunked", "until the close"];
+
+/// The first `part` bytes of a body, in a framing that promises all of it.
+pub fn framed(framing: &str, status: u16, body: &[u8], part: usize) -> Vec<u8> {
+    match framing {
+        "Content-Length" => {
+            let mut whole = respond(status, &[], body);
+            whole.truncate(whole.len() - (body.len() - part));
+            whole
+        }
+        "chunked" => {
+            let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
+            let size = format!("{:x}\r\n", body.len());
+            let end: &[u8] = if part == body.len() { b"\r\n0\r\n\r\n" } else { b"" };
+            [&head, size.as_bytes(), &body[..part], end].concat()
+        }
+        _ => [b"HTTP/1.1 200 OK\r\n\r\n", &body[..part]].concat(),
+    }
+}
+
+/// Waits until no task is alive in this runtime, and gives up after a while.
+pub async fn tasks_left() -> usize {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let started = Instant::now();
+    while metrics.num_alive_tasks() > 0 && started.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    metrics.num_alive_tasks()
 }
 
 /// A request as it was sent.
@@ -186,7 +262,7 @@ const REMEMBERED: usize = 1_000;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).thread_name("servers").enable_all().build().unwrap()
+    builder.worker_threads(2).thread_name("servers").enable_all().build().unwrap()
 });
 
 /// A port that refuses connections, and that nothing else can take while its socket is kept.

@@ -63,14 +63,6 @@ impl Authority {
         self.sign(params)
     }
 
-    /// The same with a certificate that nobody else has signed, as `openssl req -x509` makes them.
-    pub fn self_signed(name: &str) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        config(params.self_signed(&key).unwrap().der().clone(), &key)
-    }
-
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
