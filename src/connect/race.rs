@@ -129,7 +129,7 @@ impl<'a> Race<'a> {
                 Some(_) => State::Failed,
             };
             let error = choice.skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
-            let retries = Retries::new(MAX_ATTEMPTS, MAX_ATTEMPTS, self.deadline);
+            let retries = Retries::without_jitter(MAX_ATTEMPTS, self.deadline);
             let connection = choice.connection;
             self.candidates.push(Candidate { connection, state, attempts: 0, retries, error });
         }
