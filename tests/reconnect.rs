@@ -197,7 +197,7 @@ async fn pooled_connections_that_are_dead_cost_reconnect_connect_timeout_and_a_m
     let asked = net.add("asked", black_hole(device("token", &listed())));
     let server = net.add("source", black_hole(identity(ID)));
     let client = net.client("asked", |builder| {
-        let builder = builder.allow_insecure_http(true).connect_timeout(5 * SECOND);
+        let builder = builder.allow_insecure_http(true).connect_timeout(5 * SECOND).max_retries(1);
         builder.configure_http(|http| http.pool_max_idle_per_host(1))
     });
     let connected = net.run(client.connect(&source()).into_future()).await.unwrap();

@@ -92,7 +92,10 @@ impl Call<'_> {
             let retries = retries.get_or_insert_with(|| {
                 Retries::new(self.asked.settings.max_retries, MAX_CONNECTS, self.deadline)
             });
+            let is_cut_off = until.is_some_and(|until| until <= Instant::now());
             match retries.wait(&error) {
+                // The next attempt has a new connection.
+                Some(_) if is_cut_off => {}
                 Some(wait) => sleep(wait).await,
                 None => return Err(error),
             }

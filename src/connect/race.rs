@@ -19,7 +19,7 @@ const REFRESH_AFTER: Duration = Duration::from_secs(3);
 /// How long candidates are waited for that fail in a transient way, when there are no others.
 const RESTART: Duration = Duration::from_secs(5);
 /// How long the first attempt may take where a pooled connection may be dead.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+const FIRST_ANSWER: Duration = Duration::from_millis(500);
 /// How many times a candidate is asked.
 const MAX_ATTEMPTS: u32 = 6;
 
