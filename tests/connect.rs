@@ -411,13 +411,20 @@ async fn a_remote_one_waits_150_ms_for_a_local_https_one_that_was_started_before
         // No other local one is waited for.
         (local(http(near)), remote(http(far)), [400, 40], far, 290),
         (local(https(near)), local(https(far)), [400, 40], far, 290),
-        (json!({ "uri": https(near), "local": true, "relay": true }), relay(https(far)), [400, 40], far, 290),
+        (
+            json!({ "uri": https(near), "local": true, "relay": true }),
+            relay(https(far)),
+            [400, 40],
+            far,
+            290,
+        ),
     ];
     for (first, second, answer, winner, took) in rows {
         let net = Net::new();
         for (name, connection, after) in [(near, &first, answer[0]), (far, &second, answer[1])] {
             let is_https = connection["uri"].as_str().unwrap().starts_with("https");
-            let server = if is_https { net.https(name, as_source) } else { net.http(name, as_source) };
+            let server =
+                if is_https { net.https(name, as_source) } else { net.http(name, as_source) };
             net.lead(name, Lead::After(after * MS, server));
         }
         race_to(&net, &[first, second]).await.assert_winner(winner, took);
@@ -610,9 +617,8 @@ async fn of_100_paths_of_one_host_4_are_asked_6_times_each() {
     net.lead("nas", Lead::After(10 * SECOND, server));
     let listed: Vec<_> = (0..100).map(at).chain([local(http("nas"))]).collect();
     net.lead("asked", Lead::After(Duration::ZERO, knows(listed, vec![]).into()));
-    let with = |builder: ClientBuilder| {
-        builder.allow_insecure_http(true).connect_timeout(30 * SECOND)
-    };
+    let with =
+        |builder: ClientBuilder| builder.allow_insecure_http(true).connect_timeout(30 * SECOND);
     let client = net.client("asked", with);
     let error = net.run(client.connect(&source()).into_future()).await.unwrap_err();
     assert_eq!(busy.count(), 4 * 6);
@@ -635,7 +641,8 @@ async fn the_preferred_address_is_tried_alone_for_250_ms_if_it_is_listed_and_usa
     ] {
         let prefer = prefer.parse().unwrap();
         let asked = knows(listed.clone(), vec![]);
-        let raced = race(&Net::new(), asked, |connect| connect.prefer(&prefer).timeout(2 * SECOND)).await;
+        let raced =
+            race(&Net::new(), asked, |connect| connect.prefer(&prefer).timeout(2 * SECOND)).await;
         raced.assert_started(&expected);
     }
     let net = Net::new();
@@ -703,10 +710,14 @@ async fn the_error_lists_what_each_candidate_ended_with() {
     let error = connecting.await.unwrap_err();
     let found: Vec<_> =
         error.candidates().iter().map(|one| (one.origin(), one.error().kind())).collect();
-    let expected = [(&*starting.url(), ErrorKind::Unavailable), (&*wrong.url(), ErrorKind::WrongServer)];
+    let expected =
+        [(&*starting.url(), ErrorKind::Unavailable), (&*wrong.url(), ErrorKind::WrongServer)];
     assert_eq!(found, expected);
     let text = error.to_string();
-    assert!(text.starts_with(&format!("connecting to server://{ID}: no connection works (2 att")), "{text}");
+    assert!(
+        text.starts_with(&format!("connecting to server://{ID}: no connection works (2 att")),
+        "{text}"
+    );
     assert!(error.is_retryable() && text.lines().count() == 1, "{text}");
 }
 

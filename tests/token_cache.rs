@@ -354,7 +354,11 @@ async fn invalidate_takes_whatever_becomes_a_token_and_ignores_what_does_not() {
         let token = cached.cache.token().await.unwrap();
         cached.cache.invalidate(" no token ");
         cached.cache.invalidate("another");
-        cached.assert(cached.cache.token().now_or_never().expect("it waits"), token.expose_secret(), count);
+        cached.assert(
+            cached.cache.token().now_or_never().expect("it waits"),
+            token.expose_secret(),
+            count,
+        );
         match count {
             1 => cached.cache.invalidate(&token),
             2 => cached.cache.invalidate(token.token()),
