@@ -266,7 +266,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
         (other(""), Decode),
         (respond(200, &[("Content-Encoding", "gzip")], good).into(), Decode),
         (other(&good[..20]), BodyCutShort),
-        (other(&format!("{}{good}", " ".repeat(5_000))), BodyTooLarge),
+        (other(&format!("{}{good}", " ".repeat(16 * 1024))), BodyTooLarge),
         (endless(b"8\r\n        \r\n"), BodyTooLarge),
         (respond(302, &[("Location", "/canary")], good).into(), Redirect),
         (respond(401, &[], "canary").into(), Status),
@@ -279,7 +279,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
     let servers: Vec<_> =
         steps.into_iter().map(|steps| Server::start(move |_| steps.clone())).collect();
     let asked = knows(servers.iter().map(|server| local(server.url())).collect(), vec![]);
-    let client = plain(&asked).max_response_bytes(4_000).build().unwrap();
+    let client = plain(&asked).build().unwrap();
     let error = client.connect(&source()).await.unwrap_err();
 
     assert_eq!(error.kind(), Unreachable);
