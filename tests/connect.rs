@@ -1,33 +1,38 @@
-//! Every rule of `Client::connect`, over real sockets.
+//! Every rule of `Client::connect`, over real sockets; what depends on time, by a stopped clock.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plex_auth::reqwest::dns::{Name, Resolve, Resolving};
-use plex_auth::{ClientBuilder, Connected, Error, ErrorKind, Source};
+use plex_auth::{ClientBuilder, Connect, Connected, Error, ErrorKind, Source};
 use serde_json::{Value, json};
 use support::leak::{Search, shown};
+use support::net::{Lead, Net};
 use support::tasks_left;
 use support::tls::{AUTHORITY, Authority, forward};
 use support::{Request, Server, Step, Steps, TOKEN, refusing_port, respond};
-use tokio::time::{Instant, pause, resume, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-const ID: &str = "243b471948ace337a8f92f129ec97d1902fcb1df";
+pub(crate) const ID: &str = "243b471948ace337a8f92f129ec97d1902fcb1df";
 const DEVICE_TOKEN: &str = "fJ6yWq0RzUe3HsVx1NkP";
 const HASH: &str = "93b10b279ff8456686414add109854cd";
+const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A connection as a server lists it.
-fn local(uri: impl Into<String>) -> Value {
+pub(crate) fn local(uri: impl Into<String>) -> Value {
     json!({ "uri": uri.into(), "local": true })
 }
 
-fn relay(uri: impl Into<String>) -> Value {
+pub(crate) fn remote(uri: impl Into<String>) -> Value {
+    json!({ "uri": uri.into() })
+}
+
+pub(crate) fn relay(uri: impl Into<String>) -> Value {
     json!({ "uri": uri.into(), "relay": true })
 }
 
-fn device(access_token: &str, connections: &[Value]) -> Vec<u8> {
+pub(crate) fn device(access_token: &str, connections: &[Value]) -> Vec<u8> {
     let device = json!({
         "clientIdentifier": ID, "accessToken": access_token, "Connection": connections
     });
@@ -42,7 +47,7 @@ fn answers(first: Vec<u8>, refreshed: Vec<u8>) -> Server {
     })
 }
 
-fn is_refresh(request: &Request) -> bool {
+pub(crate) fn is_refresh(request: &Request) -> bool {
     request.query().contains("refresh=1")
 }
 
@@ -55,30 +60,30 @@ fn identity_body(identifier: &str) -> String {
     json!({ "MediaContainer": { "size": 0, "machineIdentifier": identifier } }).to_string()
 }
 
-fn identity(identifier: &str) -> Vec<u8> {
+pub(crate) fn identity(identifier: &str) -> Vec<u8> {
     support::json(identity_body(identifier))
 }
 
-fn as_source(request: &Request) -> Vec<u8> {
+pub(crate) fn as_source(request: &Request) -> Vec<u8> {
     match request.path().ends_with("/identity") {
         true => identity(ID),
         false => support::json(r#"{"MediaContainer":{"token":"fresh"}}"#),
     }
 }
 
-fn right() -> Server {
-    Server::start(as_source)
+pub(crate) fn as_another(_: &Request) -> Vec<u8> {
+    identity("another")
 }
 
-fn wrong() -> Server {
-    Server::start(|_| identity("another"))
+fn right() -> Server {
+    Server::start(as_source)
 }
 
 fn silent() -> Server {
     Server::raw(|_| Step::Silence)
 }
 
-fn source() -> Source {
+pub(crate) fn source() -> Source {
     Source::server(ID).unwrap()
 }
 
@@ -100,10 +105,6 @@ async fn connect(asked: &Server) -> Result<Connected, Error> {
     plain(asked).build().unwrap().connect(&source()).await
 }
 
-fn port(connected: &Connected) -> Option<u16> {
-    connected.connection().uri.port()
-}
-
 fn tokens() -> Search {
     Search::new(&[TOKEN, DEVICE_TOKEN])
 }
@@ -116,92 +117,72 @@ fn assert_no_token(server: &Server) {
     assert!(!tokens().finds_in(&sent), "a token was sent");
 }
 
-/// A resolver that knows what its names lead to: `dead` ones nowhere, `silent` ones to nobody, `nas`
-/// to a server that wakes up after 6 s, the rest to this machine.
-///
-/// It remembers when each was started, by tokio's clock. That stands still, and jumps to the next
-/// timer, while only names are waited for: no test depends on the machine's speed.
-#[derive(Clone, Default)]
-struct Names(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    started: Vec<(String, Instant)>,
-    is_paused: bool,
+pub(crate) fn https(name: &str) -> String {
+    format!("https://{name}.home.lan")
 }
 
-impl Names {
-    /// Connects, within so many seconds.
-    async fn connect(&self, asked: &Server, seconds: u64) -> Result<Connected, Error> {
-        // Without a pool, each look-up asks for the name, so that the clock goes on.
-        let names = self.clone();
-        let builder = support::builder(format!("http://asked.lan:{}", asked.address().port()));
-        let builder = builder.allow_insecure_http(true).timeout(Duration::from_secs(seconds));
-        let builder = builder.max_response_bytes(10_000_000);
-        let http = |http: plex_auth::reqwest::ClientBuilder| {
-            http.dns_resolver(names).pool_max_idle_per_host(0)
-        };
-        builder.configure_http(http).build().unwrap().connect(&source()).await
+pub(crate) fn http(name: &str) -> String {
+    format!("http://{name}.home.lan")
+}
+
+fn silent_ones(count: usize) -> Vec<Value> {
+    (1..=count).map(|number| local(https(&format!("silent-{number}")))).collect()
+}
+
+/// What became of a `connect` in a network of names.
+struct Raced {
+    result: Result<Connected, Error>,
+    /// How long it took, in steps of 10 ms.
+    took: u128,
+    /// Which candidates were started, and when.
+    started: Vec<(String, u128)>,
+    /// How often the source was looked up, and when.
+    looked_up: Vec<u128>,
+}
+
+impl Raced {
+    #[track_caller]
+    fn assert_winner(&self, name: &str, took: u128) {
+        let connection = self.result.as_ref().unwrap().connection();
+        assert_eq!(connection.uri.host_str(), Some(&*format!("{name}.home.lan")));
+        assert_eq!(self.took, took, "{:?}", self.started);
     }
 
-    fn pause(&self, is_paused: bool) {
-        let mut state = self.0.lock().unwrap();
-        match (state.is_paused, is_paused) {
-            (false, true) => pause(),
-            (true, false) => resume(),
-            _ => {}
-        }
-        state.is_paused = is_paused;
-    }
-
-    /// Which candidates were started, and how many milliseconds after the first.
-    fn starts(&self) -> Vec<(String, u128)> {
-        let started = &self.0.lock().unwrap().started;
-        let since = |at: &Instant| at.duration_since(started[0].1).as_millis();
-        started.iter().map(|(name, at)| (name.replace(".lan", ""), since(at))).collect()
+    #[track_caller]
+    fn assert_started(&self, expected: &[(&str, u128)]) {
+        let started: Vec<_> = self.started.iter().map(|(name, at)| (&**name, *at)).collect();
+        let count = expected.len().min(started.len());
+        assert_eq!(&started[..count], expected, "{started:?}");
     }
 }
 
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (names, name) = (self.clone(), name.as_str().to_owned());
-        if name != "asked.lan" {
-            self.0.lock().unwrap().started.push((name.clone(), Instant::now()));
-        }
-        Box::pin(async move {
-            if name.starts_with("dead") {
-                return Err("no such name".into());
-            }
-            names.pause(name.starts_with("silent") || name.starts_with("nas"));
-            if name.starts_with("silent") {
-                std::future::pending::<()>().await;
-            } else if name.starts_with("nas") {
-                let first = names.0.lock().unwrap().started[0].1;
-                sleep_until(first + Duration::from_secs(6)).await;
-                names.pause(false);
-            }
-            let here = SocketAddr::from(([127, 0, 0, 1], 0));
-            Ok(Box::new(std::iter::once(here)) as plex_auth::reqwest::dns::Addrs)
-        })
-    }
+/// Asks `asked` for the source, and connects.
+async fn race(net: &Net, asked: Server, with: impl FnOnce(Connect) -> Connect) -> Raced {
+    net.lead("asked", Lead::After(Duration::ZERO, asked.into()));
+    let client = net.client("asked", |builder| builder.allow_insecure_http(true));
+    let begun = Instant::now();
+    let result = net.run(with(client.connect(&source())).into_future()).await;
+    let took = begun.elapsed().as_millis() / 10 * 10;
+    let (asked, started) = net.log().into_iter().partition(|(name, _)| name == "asked");
+    let asked: Vec<(String, u128)> = asked;
+    Raced { result, took, started, looked_up: asked.into_iter().map(|(_, at)| at).collect() }
 }
 
-fn http(name: &str) -> String {
-    format!("http://{name}.lan:1")
+/// The same, with one list.
+async fn race_to(net: &Net, listed: &[Value]) -> Raced {
+    race(net, knows(listed.to_vec(), listed.to_vec()), |connect| connect).await
 }
 
-fn http_at(name: &str, server: &Server) -> String {
-    format!("http://{name}.lan:{}", server.address().port())
-}
-
-fn all_silent(count: usize) -> Vec<Value> {
-    (1..=count).map(|at| local(http(&format!("silent-{at}")))).collect()
+/// The same, for 6 s, in which each candidate has started.
+async fn race_6_s(net: &Net, listed: &[Value]) -> Raced {
+    let asked = knows(listed.to_vec(), listed.to_vec());
+    race(net, asked, |connect| connect.timeout(6 * SECOND)).await
 }
 
 #[tokio::test]
 async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
     let [relayed, right] = [0, 1].map(|_| certified(&AUTHORITY, as_source));
-    let wrong = certified(&AUTHORITY, |_| identity("another"));
+    let wrong = certified(&AUTHORITY, as_another);
     let ((_port, dead), silent) = (refusing_port(), silent());
     let mut listed = vec![relay(plex_direct(relayed.address()))];
     let addresses = [dead, silent.address(), wrong.address(), right.address()];
@@ -213,7 +194,6 @@ async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
     let uri = plex_direct(right.address()) + "/";
     assert_eq!(connected.connection().uri.as_str(), uri);
     assert_eq!(connected.client().address(), &connected.connection().uri);
-    assert!(!connected.is_relay());
     connected.client().transient_token().await.unwrap();
     assert_eq!(right.requests()[1].header("x-plex-token"), Some(DEVICE_TOKEN));
     assert_eq!(wrong.request().path(), "/identity");
@@ -230,7 +210,7 @@ async fn identity_is_asked_without_token_and_client_headers() {
     assert_eq!((request.method(), request.target()), ("GET", "/identity"));
     let mut headers: Vec<_> = request.headers().into_iter().map(|(name, _)| name).collect();
     headers.sort();
-    assert_eq!(headers, ["accept", "host", "user-agent"]);
+    assert_eq!(headers, ["accept", "accept-encoding", "host", "user-agent"]);
     assert_eq!(request.header("accept"), Some("application/json"));
 }
 
@@ -286,7 +266,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
         (other(""), Decode),
         (respond(200, &[("Content-Encoding", "gzip")], good).into(), Decode),
         (other(&good[..20]), BodyCutShort),
-        (other(&format!("{}{good}", " ".repeat(5_000))), BodyTooLarge),
+        (other(&format!("{}{good}", " ".repeat(16 * 1024))), BodyTooLarge),
         (endless(b"8\r\n        \r\n"), BodyTooLarge),
         (respond(302, &[("Location", "/canary")], good).into(), Redirect),
         (respond(401, &[], "canary").into(), Status),
@@ -299,7 +279,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
     let servers: Vec<_> =
         steps.into_iter().map(|steps| Server::start(move |_| steps.clone())).collect();
     let asked = knows(servers.iter().map(|server| local(server.url())).collect(), vec![]);
-    let client = plain(&asked).max_response_bytes(4_000).build().unwrap();
+    let client = plain(&asked).build().unwrap();
     let error = client.connect(&source()).await.unwrap_err();
 
     assert_eq!(error.kind(), Unreachable);
@@ -315,89 +295,430 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
 }
 
 #[tokio::test]
-async fn candidates_start_direct_first_then_https_then_local_each_uri_once() {
-    let named = |name: &str| http(&format!("dead-{name}"));
-    let https = |name: &str| named(name).replace("http:", "https:");
-    let listed = vec![
-        relay(named("6-relay-http")),
-        relay(https("5-relay")),
-        relay(named("3-local-http")),
-        json!({ "uri": named("4-remote-http") }),
-        local(named("3-local-http")),
-        json!({ "uri": https("2-remote") }),
-        local(https("1-local")),
-        local(https("1-second")),
-        local(format!("{}/", https("1-LOCAL"))),
-    ];
-    let (names, asked) = (Names::default(), knows(listed, vec![]));
-    let error = names.connect(&asked, 30).await.unwrap_err();
-    let started: Vec<_> = names.starts().into_iter().map(|(name, _)| name).collect();
-    let ordered = ["1-local", "1-second", "2-remote", "3-local-http", "4-remote-http"];
-    let ordered = ordered.into_iter().chain(["5-relay", "6-relay-http"]);
-    assert_eq!(started, ordered.map(|name| format!("dead-{name}")).collect::<Vec<_>>());
-    assert_eq!(error.candidates().len(), 7);
-}
-
-#[tokio::test]
 async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
     let right = right();
     let here = right.address();
     let link_local = "a link-local address";
-    let insecure = "after `.allow_insecure_http(true)` only";
+    let insecure = "allow it with `.allow_insecure_http(true)`";
     let public = "a host that is not local";
     let rows = [
-        (false, local(format!("https://{here}/web/index.html")), "leave out `/web`"),
-        (false, local(format!("https://{here}//")), "a second `//`"),
-        (false, local("https://127.0.0.1/:32400"), "the port stands behind a slash"),
-        (false, local("https://127.0.0.1:0"), "its port is 0"),
-        (false, local("https://app.plex.tv"), "Plex's web app"),
-        (false, local("https://a{b}.example"), "no request can have"),
-        (false, local(format!("https://{}", "a.".repeat(40_000))), "it is too long"),
-        (false, local("https://169.254.1.1"), link_local),
-        (false, local("https://[fe80::1]"), link_local),
-        (false, local("https://[::ffff:169.254.1.1]"), link_local),
-        (false, local(format!("https://169-254-1-1.{HASH}.plex.direct")), link_local),
-        (false, local(format!("https://fe80--1.{HASH}.plex.direct.")), link_local),
-        (false, local(right.url()), insecure),
-        (false, local(format!("http://localhost:{}", here.port())), insecure),
-        (false, local("http://10.0.0.1:32400"), insecure),
-        (false, relay(format!("https://{here}")), "turned off by `.relay(false)`"),
-        (true, local("http://169.254.1.1"), link_local),
-        (true, local("http://8.8.8.8:32400"), public),
-        (true, local("http://0.0.0.0:32400"), public),
-        (true, local(plex_direct(here).replace("https:", "http:")), public),
+        (false, format!("https://{here}/web/index.html"), "leave out `/web`"),
+        (false, format!("https://{here}//"), "a second `//`"),
+        (false, "https://127.0.0.1/:32400".into(), "the port stands behind a slash"),
+        (false, "https://127.0.0.1:0".into(), "its port is 0"),
+        (false, "https://app.plex.tv".into(), "Plex's web app"),
+        (false, "https://a{b}.example".into(), "no request can have"),
+        (false, format!("https://{}", "a.".repeat(40_000)), "it is too long"),
+        (false, "https://169.254.1.1".into(), link_local),
+        (false, "https://[fe80::1]".into(), link_local),
+        (false, "https://[::a9fe:a9fe]".into(), link_local),
+        (false, "https://[64:ff9b::a9fe:a9fe]".into(), link_local),
+        (false, "https://[64:ff9b:1::a9fe:a9fe]".into(), link_local),
+        (false, "https://[2002:a9fe:a9fe::]".into(), link_local),
+        (false, format!("https://169-254-1-1.{HASH}.plex.direct"), link_local),
+        (false, format!("https://64-ff9b--a9fe-a9fe.{HASH}.plex.direct"), link_local),
+        (false, "https://[fec0::1]".into(), "site-local"),
+        (false, "https://0.0.0.0".into(), "stand for no machine"),
+        (false, "https://[::]".into(), "stand for no machine"),
+        (false, right.url(), insecure),
+        (false, "http://10.0.0.1:32400".into(), insecure),
+        (true, "http://169.254.1.1".into(), link_local),
+        (true, "http://8.8.8.8:32400".into(), public),
+        (true, format!("http://8-8-8-8.{HASH}.plex.direct"), public),
     ];
-    for (allow, connection, reason) in rows {
-        let asked = knows(vec![connection.clone()], vec![connection]);
-        let client = asked.builder().allow_insecure_http(allow).relay(false).build().unwrap();
+    for (allow, uri, reason) in rows {
+        let asked = knows(vec![local(&*uri)], vec![local(&*uri)]);
+        let client = asked.builder().allow_insecure_http(allow).build().unwrap();
         let error = client.connect(&source()).await.unwrap_err();
         let [candidate] = error.candidates() else { panic!("{error}") };
-        assert_eq!(candidate.error().kind(), ErrorKind::InvalidAddress, "{error}");
+        assert_eq!(candidate.error().kind(), ErrorKind::Skipped, "{error}");
         assert_eq!((candidate.error().attempts(), error.attempts()), (0, 0), "{error}");
-        assert!(candidate.to_string().contains("skipped: "), "{error}");
         assert!(error.to_string().contains(reason), "{reason}: {error}");
     }
     assert_eq!(right.connections(), 0);
 }
 
 #[tokio::test]
-async fn of_a_hostile_list_100_are_tried_and_10_are_shown() {
-    let long = "a".repeat(3_000);
-    let at = |number| local(http(&format!("dead-{long}-{number}")));
-    let (listed, access_token) = ((0..1_000).map(at).collect::<Vec<_>>(), "a".repeat(300_000));
-    let asked = Server::start(move |_| device(&access_token, &listed));
-    let (names, started) = (Names::default(), Instant::now());
-    let error = names.connect(&asked, 30).await.unwrap_err();
-    assert!(started.elapsed() < SECOND * 20, "{:?}", started.elapsed());
-    assert_eq!(error.candidates().len(), 1_000);
-    let (tried, skipped) = error.candidates().split_at(100);
-    let kinds = [tried, skipped].map(|part| part[1].error().kind());
-    assert_eq!(kinds, [ErrorKind::Connect, ErrorKind::InvalidAddress]);
-    assert!(skipped[0].to_string().ends_with("only the first 100 connections are tried"));
-    assert_eq!(names.starts().len(), 200, "in two rounds");
+async fn each_class_starts_at_its_time_local_before_remote_and_each_uri_once() {
+    let listed = [
+        relay(https("silent-relay")),
+        local(http("silent-http-local")),
+        remote(https("silent-2-remote")),
+        remote(http("silent-http-remote")),
+        local(https("silent-1")),
+        local(https("silent-1-second")),
+        local(format!("{}:443/", https("SILENT-1"))),
+        local(http("silent-http-local")),
+    ];
+    let raced = race_6_s(&Net::new(), &listed).await;
+    raced.assert_started(&[
+        ("silent-1", 0),
+        ("silent-1-second", 250),
+        ("silent-2-remote", 260),
+        ("silent-http-local", 750),
+        ("silent-http-remote", 760),
+        ("silent-relay", 1_500),
+    ]);
+    assert_eq!(raced.result.unwrap_err().candidates().len(), 6);
+
+    // A quarter of the time, where that is less.
+    let asked = knows(listed.to_vec(), vec![]);
+    let raced = race(&Net::new(), asked, |connect| connect.timeout(4 * SECOND)).await;
+    assert_eq!(raced.started[5], ("silent-relay".to_owned(), 1_000));
+}
+
+#[tokio::test]
+async fn the_next_one_starts_at_once_where_nothing_runs_that_may_still_succeed() {
+    let net = Net::new();
+    for name in ["1-wrong", "2-wrong"] {
+        net.https(name, as_another);
+    }
+    net.https("4-starting", |_| respond(503, &[], ""));
+    let names = ["1-wrong", "2-wrong", "silent-3", "4-starting", "silent-5"];
+    let raced = race_6_s(&net, &names.map(|name| local(https(name)))).await;
+    let expected = [("1-wrong", 0), ("2-wrong", 0), ("silent-3", 0), ("4-starting", 270)];
+    raced.assert_started(&expected);
+    assert_eq!(raced.started[4], ("silent-5".to_owned(), 280));
+
+    // One that is asked again may still succeed.
+    drop(net);
+    let net = Net::new();
+    net.https("starting", |_| respond(503, &[], ""));
+    let listed = [local(https("starting")), relay(https("silent-relay"))];
+    let raced = race_6_s(&net, &listed).await;
+    let at = raced.started.iter().find(|(name, _)| name == "silent-relay").unwrap().1;
+    assert_eq!(at, 1_500, "{:?}", raced.started);
+}
+
+#[tokio::test]
+async fn silent_addresses_before_the_good_one_delay_it_by_10_ms_each() {
+    for (silent, took) in [(0, 0), (1, 250), (3, 270), (12, 360), (60, 840)] {
+        let net = Net::new();
+        net.https("good", as_source);
+        let listed = [silent_ones(silent), vec![local(https("good"))]].concat();
+        race_to(&net, &listed).await.assert_winner("good", took);
+    }
+}
+
+#[tokio::test]
+async fn a_remote_one_waits_150_ms_for_a_local_https_one_that_was_started_before_it() {
+    let (near, far) = ("near", "far");
+    let rows = [
+        // When each has answered: the local one, whose class starts at 0, and the remote one.
+        (local(https(near)), remote(https(far)), [400, 40], near, 400),
+        (local(https(near)), remote(https(far)), [430, 40], near, 430),
+        (local(https(near)), remote(https(far)), [450, 40], far, 440),
+        // No other local one is waited for.
+        (local(http(near)), remote(http(far)), [400, 40], far, 290),
+        (local(https(near)), local(https(far)), [400, 40], far, 290),
+        (
+            json!({ "uri": https(near), "local": true, "relay": true }),
+            relay(https(far)),
+            [400, 40],
+            far,
+            290,
+        ),
+    ];
+    for (first, second, answer, winner, took) in rows {
+        let net = Net::new();
+        for (name, connection, after) in [(near, &first, answer[0]), (far, &second, answer[1])] {
+            let is_https = connection["uri"].as_str().unwrap().starts_with("https");
+            let server =
+                if is_https { net.https(name, as_source) } else { net.http(name, as_source) };
+            net.lead(name, Lead::After(after * MS, server));
+        }
+        race_to(&net, &[first, second]).await.assert_winner(winner, took);
+    }
+}
+
+#[tokio::test]
+async fn a_local_one_that_has_failed_or_was_started_later_is_not_waited_for() {
+    let net = Net::new();
+    net.https("starting", |_| respond(503, &[], ""));
+    net.https("far", as_source);
+    let listed = [local(https("starting")), remote(https("far"))];
+    race_to(&net, &listed).await.assert_winner("far", 250);
+    drop(net);
+
+    let net = Net::new();
+    for (name, after) in [("far", 300), ("near", 100)] {
+        let server = net.https(name, as_source);
+        net.lead(name, Lead::After(after * MS, server));
+    }
+    let asked = knows(vec![local(https("near")), remote(https("far"))], vec![]);
+    let far = https("far").parse().unwrap();
+    race(&net, asked, |connect| connect.prefer(&far)).await.assert_winner("far", 300);
+}
+
+#[tokio::test]
+async fn a_bare_address_goes_on_with_the_plex_direct_address_of_its_certificate() {
+    let right = certified(&AUTHORITY, as_source);
+    let wrong = certified(&AUTHORITY, as_another);
+    let bare = |server: &Server| local(format!("https://{}", server.address()));
+    let connected = connect(&knows(vec![bare(&wrong), bare(&right)], vec![])).await.unwrap();
+    assert_eq!(connected.connection().uri.as_str(), plex_direct(right.address()) + "/");
+    assert_no_token(&wrong);
+
+    let asked = knows(vec![bare(&right)], vec![]);
+    let client = plain(&asked).build().unwrap();
+    let only = |connection: &plex_auth::Connection| connection.uri.host_str() == Some("127.0.0.1");
+    let error = client.connect(&source()).only(only).await.unwrap_err();
+    assert_eq!(error.candidates()[0].error().kind(), ErrorKind::Tls, "{error}");
+}
+
+#[tokio::test]
+async fn a_candidate_that_fails_in_a_transient_way_is_asked_again() {
+    for status in (520..=524).chain([408, 429, 502, 503, 504, 530]) {
+        let net = Net::new();
+        let starting = net.http("starting", move |request| match request.number {
+            0 | 1 => respond(status, &[], ""),
+            _ => as_source(request),
+        });
+        let raced = race_to(&net, &[local(http("starting"))]).await;
+        // After 250 and 500 ms.
+        raced.assert_winner("starting", 750);
+        assert_eq!(starting.count(), 3, "{status}");
+    }
+    // Connecting has timed out once, after 5 s.
+    let net = Net::new();
+    let server = net.http("nas", as_source);
+    net.lead("nas", Lead::From(6 * SECOND, server));
+    race_to(&net, &[local(http("nas")), local(http("silent"))]).await.result.unwrap();
+}
+
+#[tokio::test]
+async fn a_race_in_which_only_transient_failures_are_left_ends_after_5_s() {
+    for (listed, took) in [
+        // Connecting has timed out after 5 s.
+        (vec![local(http("silent"))], 10_000),
+        (vec![local(http("silent")), local(http("wrong"))], 10_000),
+        // It was asked 6 times.
+        (vec![local(http("dead"))], 7_750),
+        (vec![local(http("wrong"))], 0),
+    ] {
+        let net = Net::new();
+        net.http("wrong", as_another);
+        let raced = race_to(&net, &listed).await;
+        assert_eq!(raced.result.unwrap_err().kind(), ErrorKind::Unreachable);
+        assert_eq!(raced.took, took, "{listed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_whose_port_is_refused_or_whose_proxy_answers_502_for_3_s_is_found_within_5_s() {
+    for is_proxy in [false, true] {
+        let net = Net::new();
+        let server = net.http("restarting", as_source);
+        let listed = [local(http("restarting"))];
+        let raced = match is_proxy {
+            false => {
+                net.lead("restarting", Lead::From(3 * SECOND, server));
+                race_to(&net, &listed).await
+            }
+            true => {
+                let proxy = net.http("restarting", |_| respond(502, &[], ""));
+                let restarted = async {
+                    sleep(3 * SECOND).await;
+                    net.lead("restarting", Lead::After(Duration::ZERO, server));
+                    std::future::pending::<()>().await;
+                };
+                let raced = tokio::select! {
+                    raced = race_to(&net, &listed) => raced,
+                    () = restarted => unreachable!(),
+                };
+                assert!(proxy.count() > 2);
+                raced
+            }
+        };
+        assert!(raced.result.is_ok() && raced.took <= 5_000, "{}", raced.took);
+    }
+}
+
+#[tokio::test]
+async fn the_source_is_looked_up_again_after_3_s_once_and_its_new_addresses_join_at_once() {
+    let net = Net::new();
+    let refreshed = [
+        relay(https("silent-relay")),
+        local(http("silent-http")),
+        local(https("silent-1")),
+        local(https("silent-new")),
+    ];
+    let raced = race(&net, knows(silent_ones(1), refreshed.to_vec()), |connect| connect).await;
+    let expected = ["silent-new", "silent-http", "silent-relay"];
+    let expected = std::iter::zip(expected, [3_000, 3_010, 3_020]).collect::<Vec<_>>();
+    raced.assert_started(&[vec![("silent-1", 0)], expected].concat());
+    assert_eq!(raced.looked_up, [0, 3_000]);
+    assert_eq!(raced.result.unwrap_err().candidates().len(), 4);
+    drop(net);
+
+    let net = Net::new();
+    net.https("good", as_source);
+    let raced = race(&net, knows(silent_ones(9), vec![local(https("good"))]), |connect| connect);
+    raced.await.assert_winner("good", 3_000);
+}
+
+#[tokio::test]
+async fn the_source_is_looked_up_again_at_once_when_every_candidate_has_failed_for_good() {
+    let net = Net::new();
+    net.https("wrong", as_another);
+    net.https("good", as_source);
+    let good = vec![local(https("good"))];
+    let raced = race(&net, knows(vec![local(https("wrong"))], good), |connect| connect).await;
+    raced.assert_winner("good", 0);
+    assert_eq!(raced.looked_up, [0, 0]);
+}
+
+#[tokio::test]
+async fn the_access_token_of_the_second_look_up_counts() {
+    let net = Net::new();
+    let server = net.http("nas", as_source);
+    net.lead("nas", Lead::After(4 * SECOND, server.clone()));
+    let [first, second] = ["old", "new"].map(|token| device(token, &[local(http("nas"))]));
+    let raced = race(&net, answers(first, second), |connect| connect).await;
+    let connected = raced.result.unwrap();
+    assert_eq!(connected.device().access_token.expose_secret(), "new");
+}
+
+#[tokio::test]
+async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried_and_10_are_shown() {
+    let long = "a".repeat(40);
+    let listed = |kind: &str, count| {
+        let uri = |number| https(&format!("silent-{kind}-{number}-{long}"));
+        (0..count).map(uri).collect::<Vec<_>>()
+    };
+    let direct = listed("direct", 200).into_iter().map(local);
+    let all: Vec<_> = direct.chain(listed("relay", 20).into_iter().map(relay)).collect();
+    let raced = race_6_s(&Net::new(), &all).await;
+    let mut tried: Vec<_> = raced.started.iter().map(|(name, _)| name).collect();
+    tried.sort();
+    tried.dedup();
+    let relays = tried.iter().filter(|name| name.starts_with("silent-relay")).count();
+    assert_eq!((tried.len() - relays, relays), (100, 10));
+
+    let error = raced.result.unwrap_err();
+    assert_eq!(error.candidates().len(), 220);
+    for (index, reason) in [(100, "the first 100 connections"), (210, "the first 10 relays")] {
+        let candidate = &error.candidates()[index];
+        assert_eq!(candidate.error().kind(), ErrorKind::Skipped);
+        assert!(candidate.to_string().contains(reason), "{candidate}");
+    }
     let text = error.to_string();
     assert!(text.len() < 3_000 && text.lines().count() == 1, "{text}");
-    assert!(text.ends_with("; and 990 more"), "{text}");
+    assert!(text.ends_with("; and 210 more"), "{text}");
+}
+
+#[tokio::test]
+async fn of_100_paths_of_one_host_4_are_asked_6_times_each() {
+    let net = Net::new();
+    let busy = net.http("busy", |_| respond(503, &[], ""));
+    let at = |number| local(format!("{}/{number}", http("busy")));
+    // As long as this one runs, the race does not end.
+    let server = net.http("nas", as_another);
+    net.lead("nas", Lead::After(10 * SECOND, server));
+    let listed: Vec<_> = (0..100).map(at).chain([local(http("nas"))]).collect();
+    net.lead("asked", Lead::After(Duration::ZERO, knows(listed, vec![]).into()));
+    let with =
+        |builder: ClientBuilder| builder.allow_insecure_http(true).connect_timeout(30 * SECOND);
+    let client = net.client("asked", with);
+    let error = net.run(client.connect(&source()).into_future()).await.unwrap_err();
+    assert_eq!(busy.count(), 4 * 6);
+    let skipped = &error.candidates()[4];
+    assert!(skipped.to_string().contains("only 4 connections to one host and port"), "{skipped}");
+}
+
+#[tokio::test]
+async fn the_preferred_address_is_tried_alone_for_250_ms_if_it_is_listed_and_usable() {
+    let public = "http://silent.example".to_owned();
+    let others = vec![relay(https("silent-relay")), remote(public.clone())];
+    let listed = [silent_ones(2), others].concat();
+    let others = [("silent-1", 0), ("silent-2", 250)];
+    for (prefer, expected) in [
+        (https("silent-2"), [("silent-2", 0), ("silent-1", 250)]),
+        (https("silent-relay"), [("silent-relay", 0), ("silent-1", 250)]),
+        (https("silent-unlisted"), others),
+        // It must not be asked.
+        (public, others),
+    ] {
+        let prefer = prefer.parse().unwrap();
+        let asked = knows(listed.clone(), vec![]);
+        let raced =
+            race(&Net::new(), asked, |connect| connect.prefer(&prefer).timeout(2 * SECOND)).await;
+        raced.assert_started(&expected);
+    }
+    let net = Net::new();
+    net.https("good", as_source);
+    let listed = [silent_ones(60), vec![local(https("good"))]].concat();
+    let good = https("good").parse().unwrap();
+    let raced = race(&net, knows(listed, vec![]), |connect| connect.prefer(&good)).await;
+    raced.assert_winner("good", 0);
+    assert_eq!(raced.started.len(), 1);
+}
+
+#[tokio::test]
+async fn only_says_which_connections_may_be_used() {
+    let net = Net::new();
+    for name in ["near", "far"] {
+        net.https(name, as_source);
+    }
+    let asked = knows(vec![local(https("near")), remote(https("far"))], vec![]);
+    let raced = race(&net, asked, |connect| connect.only(|connection| !connection.local)).await;
+    raced.assert_winner("far", 0);
+    drop(net);
+
+    let asked = knows(vec![local(https("near"))], vec![]);
+    let raced = race(&Net::new(), asked, |connect| connect.only(|_| false)).await;
+    let error = raced.result.unwrap_err();
+    assert!(raced.started.is_empty() && error.to_string().contains("`.only(..)` leaves it out"));
+}
+
+#[tokio::test]
+async fn connect_ends_within_its_timeout_and_says_what_was_not_tried() {
+    let relays = (0..10).map(|number| relay(https(&format!("silent-relay-{number}"))));
+    let listed: Vec<_> = silent_ones(1).into_iter().chain(relays).collect();
+    let asked = knows(listed, vec![]);
+    let raced = race(&Net::new(), asked, |connect| connect.timeout(20 * MS * 3)).await;
+    let error = raced.result.unwrap_err();
+    assert_eq!((raced.took, error.candidates().len()), (60, 11));
+    let [first, .., last] = error.candidates() else { panic!("{error}") };
+    assert!(first.to_string().ends_with("no answer before the time was up"), "{first}");
+    assert!(last.to_string().ends_with("not tried before the time was up"), "{last}");
+    assert_eq!((first.error().attempts(), last.error().attempts()), (1, 0));
+
+    // The look-up counts.
+    let net = Net::new();
+    net.lead("asked", Lead::Nowhere);
+    let client = net.client("asked", |builder| builder.connect_timeout(30 * SECOND));
+    let started = Instant::now();
+    let connecting = client.connect(&source()).timeout(2 * SECOND).into_future();
+    let error = net.run(connecting).await.unwrap_err();
+    assert_eq!((error.kind(), started.elapsed().as_secs()), (ErrorKind::Timeout, 2), "{error}");
+
+    let error = client.connect(&source()).timeout(Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidSetting);
+    assert!(error.to_string().contains("`timeout`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_error_lists_what_each_candidate_ended_with() {
+    let starting = Server::start(|request| match request.number {
+        0 => Steps::from(respond(503, &[], "")),
+        _ => Step::Silence.into(),
+    });
+    let wrong = Server::start(as_another);
+    let asked = knows(vec![local(starting.url()), local(wrong.url())], vec![]);
+    let connecting = plain(&asked).build().unwrap().connect(&source()).timeout(SECOND);
+    let error = connecting.await.unwrap_err();
+    let found: Vec<_> =
+        error.candidates().iter().map(|one| (one.origin(), one.error().kind())).collect();
+    let expected =
+        [(&*starting.url(), ErrorKind::Unavailable), (&*wrong.url(), ErrorKind::WrongServer)];
+    assert_eq!(found, expected);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("connecting to server://{ID}: no connection works (2 att")),
+        "{text}"
+    );
+    assert!(error.is_retryable() && text.lines().count() == 1, "{text}");
 }
 
 #[tokio::test]
@@ -426,141 +747,6 @@ async fn a_provider_is_taken_at_its_first_secure_name_without_being_asked() {
 }
 
 #[tokio::test]
-async fn the_next_candidate_starts_after_250_ms_or_when_one_fails() {
-    let mut listed = all_silent(2);
-    listed.extend(["dead-3", "silent-4", "silent-5"].map(|name| local(http(name))));
-    let (names, asked) = (Names::default(), knows(listed, vec![]));
-    names.connect(&asked, 30).await.unwrap_err();
-    for ((name, at), expected) in names.starts().iter().zip([0, 250, 500, 500, 750]) {
-        assert!(at.abs_diff(expected) < 20, "{name} at {at}");
-    }
-}
-
-#[tokio::test]
-async fn all_direct_candidates_start_within_2_s_and_relays_after_3_s_or_half_the_round() {
-    for (seconds, direct_by, relay_at) in [(30, 2_000, 3_000), (8, 2_000, 2_000), (4, 1_000, 1_000)]
-    {
-        let mut listed = all_silent(60);
-        listed.insert(0, relay(http("silent-relay")));
-        let (names, asked) = (Names::default(), knows(listed, vec![]));
-        names.connect(&asked, seconds).await.unwrap_err();
-        let starts = names.starts();
-        let at = |name: &str| starts.iter().find(|(found, _)| found == name).unwrap().1;
-        // The time that the look-up takes is not the round's.
-        assert!((200..=255).contains(&at("silent-2")), "{starts:?}");
-        assert!((direct_by - 500..=direct_by + 5).contains(&at("silent-60")), "{starts:?}");
-        assert!((relay_at - 500..=relay_at + 5).contains(&at("silent-relay")), "{starts:?}");
-    }
-}
-
-#[tokio::test]
-async fn relays_start_when_every_direct_candidate_has_failed() {
-    let (wrong, right) = (wrong(), right());
-    let relays = [http("silent-relay"), http_at("relay", &right)].map(relay);
-    let direct = [http("dead"), http_at("wrong", &wrong)].map(local);
-    let (names, asked) = (Names::default(), knows([relays, direct].concat(), vec![]));
-    let connected = names.connect(&asked, 30).await.unwrap();
-    assert!(connected.is_relay() && connected.connection().relay);
-    let (starts, at): (Vec<_>, Vec<_>) = names.starts().into_iter().unzip();
-    assert_eq!(starts, ["dead", "wrong", "silent-relay", "relay"]);
-    assert!(at[2] < 2_000 && (at[3] - at[2]).abs_diff(250) < 20, "{at:?}");
-}
-
-#[tokio::test]
-async fn silent_addresses_before_the_good_one_delay_it_by_seconds_at_most() {
-    for (silent, seconds, limit) in [(1, 30, 0.3), (12, 5, 3.5), (60, 30, 4.0)] {
-        let right = right();
-        let mut listed = all_silent(silent);
-        listed.push(local(http_at("good", &right)));
-        let (names, asked) = (Names::default(), knows(listed, vec![]));
-        names.connect(&asked, seconds).await.unwrap();
-        let (name, at) = names.starts().pop().unwrap();
-        assert!(name == "good" && at < (limit * 1_000.0) as u128, "{silent}: {name} at {at}");
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_takes_6_s_to_wake_up_is_found() {
-    let right = right();
-    let (names, asked) = (Names::default(), knows(vec![local(http_at("nas", &right))], vec![]));
-    // `connect_timeout` is 5 s.
-    let connected = names.connect(&asked, 30).await.unwrap();
-    assert_eq!((port(&connected), asked.count()), (Some(right.address().port()), 1));
-}
-
-#[tokio::test]
-async fn a_candidate_that_is_starting_is_asked_again_while_others_go_on() {
-    for status in [429, 503] {
-        let starting = Server::start(move |request| match request.number {
-            0 | 1 => respond(status, &[], ""),
-            _ => as_source(request),
-        });
-        let wrong = wrong();
-        let asked = knows([&starting, &wrong].map(|server| local(server.url())).to_vec(), vec![]);
-        let connected = connect(&asked).await.unwrap();
-        assert_eq!(port(&connected), Some(starting.address().port()));
-        assert_eq!((starting.count(), wrong.count(), asked.count()), (3, 1, 1));
-    }
-}
-
-#[tokio::test]
-async fn a_candidate_that_is_cut_off_keeps_its_last_problem() {
-    let starting = Server::start(|request| match request.number {
-        0 => Steps::from(respond(503, &[], "")),
-        _ => Step::Silence.into(),
-    });
-    let asked = knows(vec![local(starting.url())], vec![]);
-    let client = plain(&asked).timeout(SECOND * 4).build().unwrap();
-    let error = client.connect(&source()).await.unwrap_err();
-    assert_eq!(error.candidates()[0].error().kind(), ErrorKind::Unavailable, "{error}");
-    assert!(starting.count() == 2 && error.is_retryable(), "{error}");
-}
-
-#[tokio::test]
-async fn the_second_round_begins_after_half_of_the_time_with_a_new_look_up() {
-    let right = right();
-    let asked = knows(all_silent(1), vec![local(http_at("good", &right))]);
-    let names = Names::default();
-    let connected = names.connect(&asked, 8).await.unwrap();
-    assert_eq!(port(&connected), Some(right.address().port()));
-    let (name, at) = names.starts().pop().unwrap();
-    assert!(name == "good" && (3_000..5_000).contains(&at), "{name} at {at}");
-    assert_eq!(asked.requests().iter().map(is_refresh).collect::<Vec<_>>(), [false, true]);
-}
-
-#[tokio::test]
-async fn the_error_lists_the_candidates_of_the_last_round_and_those_only_the_first_had() {
-    let listed = |names: [&str; 2]| names.map(|name| local(http(name))).to_vec();
-    let (mut first, second) = (listed(["dead-1", "dead-2"]), listed(["dead-3", "dead-2"]));
-    first.push(local(format!("{}/path", http("dead-3"))));
-    let (names, asked) = (Names::default(), knows(first, second));
-    let error = names.connect(&asked, 30).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
-    let origins: Vec<_> = error.candidates().iter().map(|one| one.origin().to_owned()).collect();
-    assert_eq!(origins, ["dead-3", "dead-2", "dead-1", "dead-3"].map(http));
-    let text = error.to_string();
-    assert!(text.starts_with(&format!("connecting to server://{ID}: no connection works (4 att")));
-    assert!(!text.contains(" 0.0ns"), "{text}");
-    assert_eq!(text.matches("the host's name could not be resolved").count(), 4, "{text}");
-    assert!(error.is_retryable() && text.lines().count() == 1, "{text}");
-}
-
-#[tokio::test]
-async fn connect_ends_within_timeout_and_says_what_was_not_tried() {
-    let mut listed = all_silent(1);
-    listed.extend((0..30).map(|at| relay(http(&format!("silent-relay-{at}")))));
-    let (names, asked) = (Names::default(), knows(listed.clone(), listed));
-    let started = Instant::now();
-    let error = names.connect(&asked, 4).await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_millis(4_500), "{:?}", started.elapsed());
-    assert_eq!(error.candidates().len(), 31);
-    let [first, .., last] = error.candidates() else { panic!("{error}") };
-    assert!(first.to_string().ends_with("no answer before the time was up"), "{first}");
-    assert!(last.to_string().ends_with("not tried before the time was up"), "{last}");
-    assert_eq!((first.error().attempts(), last.error().attempts()), (1, 0));
-}
-
-#[tokio::test]
 async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
     let dead = device(DEVICE_TOKEN, &[local("http://127.0.0.1:1")]);
     let right = right();
@@ -579,23 +765,6 @@ async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
         assert!(!tokens().finds_in(&shown(&error)), "a token is shown");
     }
     assert_eq!(right.connections(), 0);
-}
-
-#[tokio::test]
-async fn reconnect_brings_the_token_of_a_source_that_restarted() {
-    let right = Server::start(|request| match request.header("x-plex-token") {
-        Some("new") | None => as_source(request),
-        _ => respond(401, &[], ""),
-    });
-    let [old, new] = ["old", "new"].map(|token| device(token, &[local(right.url())]));
-    let asked = answers(old, new);
-    let connected = connect(&asked).await.unwrap();
-    let error = connected.client().transient_token().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    let connected = connected.reconnect().await.unwrap();
-    connected.client().transient_token().await.unwrap();
-    connected.reconnect().await.unwrap();
-    assert_eq!(asked.requests().iter().map(is_refresh).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod contract;
 mod errors;
 mod leaks;
 mod no_panic;
+mod reconnect;
 mod requests;
 mod retries;
 mod tls;

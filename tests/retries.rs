@@ -28,7 +28,7 @@ fn default_client(server: &Server) -> Client {
 
 #[tokio::test]
 async fn a_transient_failure_is_retried() {
-    let statuses = (520..=524).chain([429, 502, 503, 504, 530]);
+    let statuses = (520..=524).chain([408, 429, 502, 503, 504, 530]);
     let calls = statuses.map(async |status| {
         let server = recovering(1, status, &[]);
         let client = server.builder().max_retries(1).build().unwrap();
@@ -49,18 +49,18 @@ async fn another_failure_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_server_that_starts_is_asked_for_some_seconds_with_5_retries_by_default() {
+async fn a_server_that_starts_is_waited_for_with_10_retries_by_default() {
     let clock = Clock::stop();
-    let server = recovering(5, 503, &[("Retry-After", "0")]);
+    let server = recovering(10, 503, &[("Retry-After", "0")]);
     let started = Instant::now();
     clock.run(default_client(&server).transient_token()).await.unwrap();
-    // 0.25 + 0.5 + 1 + 2 + 4 s; jitter and a `Retry-After` only lengthen.
-    assert!(started.elapsed() >= Duration::from_millis(7_750), "{:?}", started.elapsed());
+    // 0.25 + 0.5 + 1 + 2 + 6 * 4 s; jitter and a `Retry-After` only lengthen.
+    assert!(started.elapsed() >= Duration::from_millis(27_750), "{:?}", started.elapsed());
 
-    let server = recovering(6, 503, &[]);
+    let server = recovering(11, 503, &[]);
     let error = clock.run(default_client(&server).transient_token()).await.unwrap_err();
-    assert_eq!((error.kind(), error.attempts(), server.count()), (ErrorKind::Unavailable, 6, 6));
-    assert!(error.to_string().contains("(6 attempts)"), "{error}");
+    assert_eq!((error.kind(), error.attempts(), server.count()), (ErrorKind::Unavailable, 11, 11));
+    assert!(error.to_string().contains("(11 attempts)"), "{error}");
 }
 
 #[tokio::test]

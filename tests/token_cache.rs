@@ -6,9 +6,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use plex_auth::{Error, ErrorKind, TokenCache, TransientToken};
 use support::clock::Clock;
+use support::net::{Lead, Net};
 use support::{Server, Step, Steps, good, leak, respond};
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -228,7 +229,7 @@ async fn a_success_ends_the_series_of_failures() {
 
 #[tokio::test]
 async fn a_retry_after_lengthens_the_wait_and_neither_it_nor_an_invalidation_shortens_it() {
-    for (retry_after, wait) in [("0", SECOND), ("600", 600 * SECOND)] {
+    for (retry_after, wait) in [("0", SECOND), ("600", 600 * SECOND), ("31536000", HOUR)] {
         let answer = move || respond(503, &[("Retry-After", retry_after)], "");
         let cached = Cached::late(server_then(answer)).await;
         cached.assert_token("transient-0", 2).await;
@@ -286,13 +287,15 @@ async fn after_a_caller_is_dropped_the_next_waiter_fetches() {
     let (dropped, waiting) = (cached.call(), cached.call());
     requests(&cached.server, 1).await;
     dropped.abort();
-    cached.assert(waiting.await.unwrap(), "transient-1", 2);
+    cached.assert(cached.clock.run(waiting).await.unwrap(), "transient-1", 2);
     // While it refreshes.
     cached.clock.advance(LATE).await;
     let dropped = cached.call();
     requests(&cached.server, 3).await;
     dropped.abort();
     dropped.await.unwrap_err();
+    cached.assert_token("transient-1", 3).await;
+    cached.clock.advance(SECOND + MS).await;
     cached.assert_token("transient-3", 4).await;
     // While it waits for its turn.
     cached.cache.invalidate("transient-3");
@@ -300,6 +303,70 @@ async fn after_a_caller_is_dropped_the_next_waiter_fetches() {
     yield_now().await;
     dropped.abort();
     cached.assert(cached.clock.run(waiting).await.unwrap(), "transient-4", 5);
+}
+
+/// A cache of a server that never answers, and its network.
+fn silent() -> (Net, TokenCache) {
+    let net = Net::new();
+    let client = net.client("silent", |builder| builder.connect_timeout(30 * SECOND));
+    (net, TokenCache::new(client))
+}
+
+#[tokio::test]
+async fn callers_who_give_up_early_send_one_request_after_1_s_2_s_and_so_on() {
+    for (callers, patience) in [(20, 50 * MS), (200, 500 * MS)] {
+        let (net, cache) = silent();
+        let callers = (0..callers).map(|_| async {
+            loop {
+                timeout(patience, cache.token()).await.unwrap_err();
+            }
+        });
+        let callers = async { timeout(5 * SECOND, join_all(callers)).await.unwrap_err() };
+        net.run(callers).await;
+        assert_eq!(net.times("silent"), [0, 1_000, 3_000]);
+    }
+}
+
+#[tokio::test]
+async fn within_a_second_of_a_fetch_that_was_abandoned_the_old_token_comes_at_once() {
+    let net = Net::new();
+    net.http("asked", |request| good(request, "old"));
+    let cache = TokenCache::new(net.client("asked", |builder| builder));
+    net.run(cache.token()).await.unwrap();
+    net.clock.advance(LATE).await;
+    net.lead("asked", Lead::Nowhere);
+
+    net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
+    for _ in 0..9 {
+        net.clock.advance(100 * MS).await;
+        let found = cache.token().now_or_never().expect("it waits");
+        assert_eq!(found.unwrap().expose_secret(), "old");
+    }
+    net.clock.advance(100 * MS).await;
+    net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
+    assert_eq!(net.times("asked").len(), 3);
+}
+
+#[tokio::test]
+async fn invalidate_takes_whatever_becomes_a_token_and_ignores_what_does_not() {
+    let cached = Cached::new(server());
+    for count in 1..4 {
+        let token = cached.cache.token().await.unwrap();
+        cached.cache.invalidate(" no token ");
+        cached.cache.invalidate("another");
+        cached.assert(
+            cached.cache.token().now_or_never().expect("it waits"),
+            token.expose_secret(),
+            count,
+        );
+        match count {
+            1 => cached.cache.invalidate(&token),
+            2 => cached.cache.invalidate(token.token()),
+            _ => cached.cache.invalidate(token.expose_secret()),
+        }
+        cached.clock.advance(SECOND + MS).await;
+        cached.assert_token(&format!("transient-{count}"), count + 1).await;
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ const REFRESH_AFTER: Duration = Duration::from_secs(3);
 /// How long candidates are waited for that fail in a transient way, when there are no others.
 const RESTART: Duration = Duration::from_secs(5);
 /// How long the first attempt may take where a pooled connection may be dead.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+const FIRST_ANSWER: Duration = Duration::from_millis(500);
 /// How many times a candidate is asked.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -38,6 +38,8 @@ struct Candidate {
     connection: Connection,
     state: State,
     attempts: u32,
+    /// When the first attempt is cut off, because a pooled connection may be dead.
+    first_until: Option<Instant>,
     retries: Retries,
     error: Option<Error>,
 }
@@ -129,9 +131,11 @@ impl<'a> Race<'a> {
                 Some(_) => State::Failed,
             };
             let error = choice.skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
-            let retries = Retries::new(MAX_ATTEMPTS, MAX_ATTEMPTS, self.deadline);
+            let retries = Retries::without_jitter(MAX_ATTEMPTS, self.deadline);
             let connection = choice.connection;
-            self.candidates.push(Candidate { connection, state, attempts: 0, retries, error });
+            let (attempts, first_until) = (0, None);
+            let candidate = Candidate { connection, state, attempts, first_until, retries, error };
+            self.candidates.push(candidate);
         }
     }
 
@@ -190,6 +194,7 @@ impl<'a> Race<'a> {
         let (client, source) = (self.client, self.source);
         let is_limited = self.is_reconnection && number == 1;
         let until = is_limited.then(|| after(Instant::now(), FIRST_ANSWER));
+        candidate.first_until = until;
         let asking = async move {
             if source.is_provider() {
                 // It has no `/identity`: its certificate is checked at the first call.
@@ -284,6 +289,11 @@ impl<'a> Race<'a> {
 
     fn fail(&mut self, index: usize, error: Error) {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
+        if candidate.first_until.take().is_some_and(|until| until <= Instant::now()) {
+            // It has not failed: the next attempt has a new connection.
+            let state = candidate.state;
+            return self.ask(index, state, Duration::ZERO);
+        }
         candidate.error = Some(error.clone());
         if candidate.attempts >= MAX_ATTEMPTS {
             candidate.state = State::Failed;

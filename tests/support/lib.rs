@@ -16,6 +16,7 @@
 
 pub mod clock;
 pub mod leak;
+pub mod net;
 pub mod tls;
 
 use std::io;
@@ -214,6 +215,7 @@ struct Shared {
     tls: Option<TlsAcceptor>,
     connections: AtomicUsize,
     open: AtomicUsize,
+    silent: AtomicUsize,
     count: AtomicUsize,
     requests: Mutex<Vec<Request>>,
     /// The first bytes of connections that sent something else than a whole request.
@@ -277,6 +279,7 @@ impl Server {
             tls: tls.map(TlsAcceptor::from),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            silent: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
             requests: Mutex::default(),
             other: Mutex::default(),
@@ -333,6 +336,11 @@ impl Server {
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.shared.open.load(SeqCst)
+    }
+
+    /// How many of them have reached [`Step::Silence`].
+    pub fn silent(&self) -> usize {
+        self.shared.silent.load(SeqCst)
     }
 
     /// What came that was not a whole request.
@@ -399,22 +407,24 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((tcp, _)) = listener.accept().await else { continue };
         while serving.try_join_next().is_some() {}
+        // First, so that a connection that was counted is open until it was closed.
+        shared.open.fetch_add(1, SeqCst);
         let number = shared.connections.fetch_add(1, SeqCst);
         let shared = shared.clone();
         serving.spawn(async move {
-            shared.open.fetch_add(1, SeqCst);
-            let open = Open(&shared);
+            let _open = Ended(&shared.open);
             // How a connection ends is the script's or the client's business.
-            let _ = serve(tcp, number, open.0).await;
+            let _ = serve(tcp, number, &shared).await;
         });
     }
 }
 
-struct Open<'a>(&'a Shared);
+/// Counts down when it is dropped.
+struct Ended<'a>(&'a AtomicUsize);
 
-impl Drop for Open<'_> {
+impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, SeqCst);
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 
@@ -465,6 +475,8 @@ impl Connection<'_> {
                 }
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Silence => {
+                    self.shared.silent.fetch_add(1, SeqCst);
+                    let _silent = Ended(&self.shared.silent);
                     while self.more().await? {
                         self.unread.clear();
                     }

@@ -45,6 +45,10 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
             "a proxy in front of the server asks for a login of its own{own_words}: let it pass \
              Plex's paths, or add its credentials with `configure_http`"
         ),
+        (401 | 403, _) if asked.operation == Operation::Identity => {
+            "a login is needed, which the identity of a server is not: is it a Plex Media Server?"
+                .to_owned()
+        }
         (401, sender) => either(sender, TOKEN_REFUSED, "a proxy in front of the server refused"),
         (403, sender) => {
             let refused = format!("a proxy in front of the server refused{own_words}");
