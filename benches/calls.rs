@@ -8,6 +8,9 @@ use crate::Bench;
 use crate::baseline::Result;
 use crate::network::Network;
 
+/// The calls of a round.
+const CALLS: usize = 500;
+
 /// CPU and median latency in us, and allocations, of one call.
 type Sample = [f64; 3];
 
@@ -48,26 +51,26 @@ pub fn measure(bench: &mut Bench) -> Result<String> {
 /// The servers have a thread of their own, so that this thread's CPU time and allocations are the
 /// client's.
 fn sample(bench: &Bench, call: &impl AsyncFn() -> Result<usize>) -> Result<Sample> {
-    const CALLS: usize = 500;
-    let mut latencies = Vec::with_capacity(CALLS);
-    let mut result: Result<()> = Ok(());
+    let mut latencies = Ok(Vec::new());
     let began = ThreadTime::now();
-    let allocations = allocation_counter::measure(|| {
-        result = bench.runtime.block_on(async {
-            while latencies.len() < CALLS {
-                let began = Instant::now();
-                if call().await? != 46 {
-                    return Err("not the token that was sent".into());
-                }
-                latencies.push(us(began.elapsed()));
-            }
-            Ok(())
-        });
+    let allocated = allocation_counter::measure(|| {
+        latencies = bench.runtime.block_on(time(call));
     });
-    let cpu = us(began.elapsed()) / CALLS as f64;
-    result?;
-    let [_, latency, _] = quartiles(latencies);
-    Ok([cpu, latency, allocations.count_total as f64 / CALLS as f64])
+    let cpu = us(began.elapsed());
+    let [_, latency, _] = quartiles(latencies?);
+    Ok([cpu / CALLS as f64, latency, allocated.count_total as f64 / CALLS as f64])
+}
+
+async fn time(call: &impl AsyncFn() -> Result<usize>) -> Result<Vec<f64>> {
+    let mut latencies = Vec::with_capacity(CALLS);
+    while latencies.len() < CALLS {
+        let began = Instant::now();
+        if call().await? != 46 {
+            return Err("not the token that was sent".into());
+        }
+        latencies.push(us(began.elapsed()));
+    }
+    Ok(latencies)
 }
 
 fn us(time: Duration) -> f64 {

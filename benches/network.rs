@@ -78,7 +78,7 @@ impl Network {
             let listener = TcpListener::bind(ANY_PORT).await?;
             let asked = format!("http://{}", listener.local_addr()?);
             tokio::spawn(look_up(listener, device(before), device(after)));
-            Result::<_>::Ok((asked, addresses))
+            Result::Ok((asked, addresses))
         })?;
 
         let baseline = Baseline::new(&asked, TOKEN, |http| {
@@ -166,8 +166,8 @@ async fn answer(
         if head.ends_with("\r\n\r\n") {
             let (status, body) = response(&head);
             let length = body.len();
-            let head_back = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n\r\n");
-            stream.write_all((head_back + &body).as_bytes()).await?;
+            let response = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(response.as_bytes()).await?;
             stream.flush().await?;
             head.clear();
         }
