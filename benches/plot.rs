@@ -22,7 +22,10 @@ pub fn draw(rows: &[(&str, [Run; 3])]) -> Result<()> {
         .y_label_area_size(300)
         // The first list on top.
         .build_cartesian_2d((5e-4..30.0).log_scale(), rows.len() as f64..-1.0)?;
-    let name = |y: &f64| rows.get(*y as usize).map_or("", |(name, _)| name).to_owned();
+    let name = |y: &f64| match rows.get(y.abs() as usize) {
+        Some((name, _)) if *y >= 0.0 => (*name).to_owned(),
+        _ => String::new(),
+    };
     chart.configure_mesh().y_labels(rows.len() + 2).y_label_formatter(&name).draw()?;
     for (client, (name, colour)) in CLIENTS.into_iter().enumerate() {
         let mark = |(row, (_, runs)): (usize, &(&str, [Run; 3]))| {
