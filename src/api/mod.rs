@@ -29,11 +29,17 @@ pub(crate) mod generated {
         reason = "generated code, in progenitor's style"
     )]
 
+    #[cfg(feature = "codegen")]
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
+    #[cfg(not(feature = "codegen"))]
+    include!("../../openapi/generated/client.rs");
 
     #[cfg(feature = "httpmock")]
     pub mod mocks {
+        #[cfg(feature = "codegen")]
         include!(concat!(env!("OUT_DIR"), "/mocks.rs"));
+        #[cfg(not(feature = "codegen"))]
+        include!("../../openapi/generated/mocks.rs");
     }
 }
 
