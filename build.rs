@@ -105,7 +105,7 @@ pub mod codegen {
         let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
         let items = paths.values_mut().filter_map(Value::as_object_mut);
         for operation in items.flat_map(|item| item.values_mut()) {
-            if let Some(parameters) = operation["parameters"].as_array_mut() {
+            if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
                 parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
             }
             let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
@@ -115,7 +115,7 @@ pub mod codegen {
             });
             for (status, response) in responses.iter_mut() {
                 let content = match status.starts_with('2') {
-                    true => json!({ JSON: response["content"][JSON] }),
+                    true => json!({ JSON: resolve(fragment, response)["content"][JSON] }),
                     false => json!({ "*/*": {} }),
                 };
                 *response = json!({ "description": "", "content": content });

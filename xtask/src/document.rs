@@ -12,7 +12,8 @@ use crate::text;
 
 /// Plex's own description has 670 KB and 35,000 nodes.
 const MAX_BYTES: u64 = 8_000_000;
-const MAX_NODES: usize = 100_000;
+const MAX_NODES: usize = 60_000;
+const MAX_ALIASED_NODES: usize = 10_000;
 
 /// How many references may lead from one to the next.
 const MAX_CHAIN: usize = 100;
@@ -35,6 +36,7 @@ impl Document {
         File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
         ensure!(text.len() as u64 <= MAX_BYTES, "it has more than {MAX_BYTES} bytes");
         let options = serde_saphyr::options! {
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED_NODES },
             budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_merge_keys: 1_000 },
             strict_booleans: true,
             with_snippet: false,
