@@ -7,6 +7,7 @@ mod build;
 mod document;
 mod facts;
 mod generated;
+mod reader;
 mod text;
 
 use std::path::{Path, PathBuf};
