@@ -25,7 +25,7 @@ pub(crate) mod generated {
         rust_2018_idioms,
         clippy::all,
         clippy::unwrap_used,
-        clippy::uninlined_format_args,
+        clippy::pedantic,
         reason = "generated code, in progenitor's style"
     )]
 
