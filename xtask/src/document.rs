@@ -57,12 +57,13 @@ impl Document {
         target.ok_or_else(|| format!("the reference {reference} leads nowhere in this file"))
     }
 
-    /// A value, or what its reference leads to.
+    /// An object, or the one that its reference leads to.
     pub(crate) fn resolve<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value, String> {
         for _ in 0..MAX_CHAIN {
             match value.get("$ref") {
                 Some(reference) => value = self.target(reference)?,
-                None => return Ok(value),
+                None if value.is_object() => return Ok(value),
+                None => return Err("it is not an object".to_owned()),
             }
         }
         Err("its reference leads back to itself".to_owned())

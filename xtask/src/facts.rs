@@ -29,21 +29,18 @@ impl Facts {
         let mut reader = Reader::new(document);
         let mut all = Self::default();
         if let Some(servers) = document.root.get("servers") {
-            reader.servers(servers);
+            reader.alternatives("", "servers", servers);
             all.add("servers", &mut reader);
         }
         for (path, item) in document.root["paths"].as_object().into_iter().flatten() {
             if fragment.root["paths"].get(path).is_none() && !path.starts_with(FOLDER) {
                 continue;
             }
-            let item = match document.resolve(item) {
-                Ok(item) => item,
-                Err(reason) => {
-                    reader.unreadable("", reason);
-                    all.add(path, &mut reader);
-                    continue;
-                }
-            };
+            let item = document.resolve(item).unwrap_or_else(|reason| {
+                reader.unreadable("", reason);
+                all.add(path, &mut reader);
+                &Value::Null
+            });
             for verb in VERBS {
                 if let Some(Value::Object(operation)) = item.get(verb) {
                     reader.operation(item, operation);

@@ -46,10 +46,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    pub(crate) fn servers(&mut self, servers: &'a Value) {
-        self.alternatives("", "servers", servers);
-    }
-
     fn fact(&mut self, place: &str, value: impl Display) {
         self.insert(format!("{place} = {value}"));
     }
@@ -65,7 +61,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn operation(&mut self, path: &'a Value, map: &'a Map<String, Value>) {
         if let Some(servers) = map.get("servers").or(path.get("servers")) {
-            self.servers(servers);
+            self.alternatives("", "servers", servers);
         }
         if let Some(security) = map.get("security").or(self.document.root.get("security")) {
             self.security(security);
@@ -173,14 +169,16 @@ impl<'a> Reader<'a> {
         let null = || "null".to_owned();
         let mut types: BTreeSet<_> = listed("type").iter().map(|it| it.replace('"', "")).collect();
         types.extend((map.get("nullable") == Some(&Value::Bool(true))).then(null));
-        let mut values = listed("enum");
-        values.extend(map.get("const").map(Value::to_string));
+        let mut values = match map.get("const") {
+            Some(value) => BTreeSet::from([value.to_string()]),
+            None => listed("enum"),
+        };
         // Beside a type, `null` has to be in both.
         if !values.is_empty() && !types.is_empty() && !values.remove("null") {
             types.remove("null");
         }
         for (keyword, values) in [("enum", values), ("type", types)] {
-            if !values.is_empty() {
+            if !values.is_empty() || map.contains_key(keyword) {
                 self.fact(&format!("{place} {keyword}"), Vec::from_iter(values).join(" | "));
             }
         }
@@ -199,6 +197,7 @@ impl<'a> Reader<'a> {
             _ => format!("{place} {}", text::name(keyword)),
         };
         match keyword {
+            "enum" if !value.is_array() => self.unreadable(&there, "it is not a list"),
             // Read by `object` and `types`.
             "$ref" | "const" | "enum" | "nullable" | "type" => {}
             "$comment" | "$defs" | "$schema" | "description" | "example" | "examples" => {}
@@ -207,7 +206,7 @@ impl<'a> Reader<'a> {
             "allowEmptyValue" | "allowReserved" | "deprecated" | "readOnly" | "required"
             | "uniqueItems" | "writeOnly"
                 if *value == false => {}
-            // A parameter's, which are in its place.
+            // Of a parameter, where they are in the place.
             "in" | "name" if !map.contains_key("type") => {}
             "name" if map.get("in").is_some_and(|within| within == "header") => {
                 self.fact(&there, value.to_string().to_lowercase());
@@ -270,7 +269,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list whose order has no meaning.
-    fn alternatives(&mut self, place: &str, keyword: &str, value: &'a Value) {
+    pub(crate) fn alternatives(&mut self, place: &str, keyword: &str, value: &'a Value) {
         let there = format!("{place} {keyword}");
         let mut alternatives = Vec::new();
         for value in self.list(&there, value) {
