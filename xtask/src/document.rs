@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::text;
 
 /// Plex's own description has 670 KB and 35,000 nodes.
-const MAX_BYTES: u64 = 8_000_000;
+const MAX_BYTES: u64 = 4_000_000;
 const MAX_NODES: usize = 60_000;
 const MAX_ALIASED_NODES: usize = 10_000;
 
