@@ -1,132 +1,140 @@
-//! Turns `openapi/plex-auth.json` into the typed client and, with the feature `httpmock`, typed
-//! mocks: read, reduce, generate, write. Needs no network.
+//! With the feature `codegen`, turns `openapi/plex-auth.json` into the typed client and typed mocks:
+//! read, reduce, generate, write. Needs no network. Without the feature there is nothing to do: the
+//! code in `openapi/generated/` is compiled.
 //!
-//! `cargo xtask codegen` includes this file as a module, so that its snapshot is what is built.
-
-use std::error::Error;
-use std::{env, fs, panic};
-
-use openapiv3::OpenAPI;
-use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
-use serde_json::{Value, json};
-
-const FRAGMENT: &str = "openapi/plex-auth.json";
-const JSON: &str = "application/json";
-
-/// Schemas that are written by hand in `src/api/wire.rs`: secrets, which redact themselves, and
-/// values that servers write in several ways.
-const REPLACED: [(&str, &str); 10] = [
-    ("Token", "crate::api::wire::WireToken"),
-    ("Text", "crate::api::wire::Lenient<String>"),
-    ("Flag", "crate::api::wire::Lenient<bool>"),
-    ("Port", "crate::api::wire::Lenient<u16>"),
-    ("Uri", "crate::api::wire::Lenient<::reqwest::Url>"),
-    ("Refresh", "u8"),
-    ("ErrorCode", "crate::api::wire::Lenient<i64>"),
-    ("Devices", "crate::api::wire::OneOrMany<crate::api::wire::Device>"),
-    ("Connections", "crate::api::wire::OneOrMany<crate::api::wire::Connection>"),
-    ("Errors", "crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>"),
-];
-
-/// Structs that typify gives no `Default`, with which users build them field by field.
-const DEFAULT: [&str; 6] = [
-    "TransientTokenBody",
-    "SourceBody",
-    "IdentityBody",
-    "IdentityContainer",
-    "ErrorBody",
-    "MaintenanceBody",
-];
+//! `cargo xtask` includes this file as a module, so that the checked-in code is what is generated.
 
 fn main() {
-    println!("cargo::rerun-if-changed={FRAGMENT}");
-    // The generator panics at what it can't take, and doesn't say in which file.
-    panic::set_hook(Box::new(|panic| fail(&panic.to_string())));
-    if let Err(reason) = build() {
-        fail(&reason.to_string());
-    }
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "codegen")]
+    codegen::main();
 }
 
-fn build() -> Result<(), Box<dyn Error>> {
-    let on = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
-    let generated = generate(&fs::read_to_string(FRAGMENT)?, on("SCHEMARS"), on("HTTPMOCK"))?;
-    let out = env::var("OUT_DIR")?;
-    fs::write(format!("{out}/client.rs"), generated.client)?;
-    let mocks = generated.mocks.map(|mocks| fs::write(format!("{out}/mocks.rs"), mocks));
-    mocks.transpose()?;
-    Ok(())
-}
+#[cfg(feature = "codegen")]
+pub mod codegen {
+    use std::error::Error;
+    use std::{env, fs, panic};
 
-/// Cargo fails the build because of such a line.
-fn fail(reason: &str) {
-    println!("cargo::error={FRAGMENT}: {}", reason.replace('\n', " "));
-}
+    use openapiv3::OpenAPI;
+    use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
+    use serde_json::{Value, json};
 
-/// Rust source, not formatted.
-#[derive(Debug)]
-pub struct Generated {
-    pub client: String,
-    pub mocks: Option<String>,
-}
+    const FRAGMENT: &str = "openapi/plex-auth.json";
+    const JSON: &str = "application/json";
 
-/// The code for a fragment, or what is wrong with the fragment.
-pub fn generate(fragment: &str, schemars: bool, httpmock: bool) -> Result<Generated, String> {
-    let fragment: Value = serde_json::from_str(fragment).map_err(|error| error.to_string())?;
-    let mut settings = GenerationSettings::new();
-    let inner = "crate::api::Inner".parse().map_err(|_| "not a Rust type")?;
-    settings.with_hooks(HooksMode::Expected).with_inner_type(inner);
-    if schemars {
-        settings.with_derive("::schemars::JsonSchema");
-    }
-    for (schema, by_hand) in REPLACED {
-        settings.with_replacement(schema, by_hand, std::iter::empty());
-    }
-    for schema in DEFAULT {
-        settings.with_patch(schema, TypePatch::default().with_derive("Default"));
-    }
-    let client = Generator::new(&settings).generate_tokens(&reduce(&fragment, false)?);
-    let client = client.map_err(|error| error.to_string())?;
-    let mocks = httpmock.then(|| {
-        let fragment = reduce(&fragment, true)?;
-        let mocks = Generator::new(&settings).httpmock(&fragment, "crate::api::generated");
-        mocks.map(|mocks| mocks.to_string()).map_err(|error| error.to_string())
-    });
-    Ok(Generated { client: client.to_string(), mocks: mocks.transpose()? })
-}
+    /// Schemas that are written by hand in `src/api/wire.rs`: secrets, which redact themselves, and
+    /// values that servers write in several ways.
+    const REPLACED: [(&str, &str); 10] = [
+        ("Token", "crate::api::wire::WireToken"),
+        ("Text", "crate::api::wire::Lenient<String>"),
+        ("Flag", "crate::api::wire::Lenient<bool>"),
+        ("Port", "crate::api::wire::Lenient<u16>"),
+        ("Uri", "crate::api::wire::Lenient<::reqwest::Url>"),
+        ("Refresh", "u8"),
+        ("ErrorCode", "crate::api::wire::Lenient<i64>"),
+        ("Devices", "crate::api::wire::OneOrMany<crate::api::wire::Device>"),
+        ("Connections", "crate::api::wire::OneOrMany<crate::api::wire::Connection>"),
+        ("Errors", "crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>"),
+    ];
 
-/// The fragment without what progenitor can't take or would clutter the code with: header
-/// parameters, which the hooks send; XML and error responses, which are read by hand (in mocks an
-/// error's body is the user's choice); permission for unknown properties, which serde ignores
-/// anyway.
-fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
-    let mut reduced = fragment.clone();
-    let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
-    let items = paths.values_mut().filter_map(Value::as_object_mut);
-    for operation in items.flat_map(|item| item.values_mut()) {
-        if let Some(parameters) = operation["parameters"].as_array_mut() {
-            parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
-        }
-        let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
-        responses.retain(|status, response| {
-            let content = &resolve(fragment, response)["content"];
-            status.starts_with('2') || (mocks && content[JSON].is_object())
-        });
-        for (status, response) in responses.iter_mut() {
-            let content = match status.starts_with('2') {
-                true => json!({ JSON: response["content"][JSON] }),
-                false => json!({ "*/*": {} }),
-            };
-            *response = json!({ "description": "", "content": content });
+    /// Structs to which typify does not give `Default`: users build them field by field.
+    const DEFAULT: [&str; 6] = [
+        "TransientTokenBody",
+        "SourceBody",
+        "IdentityBody",
+        "IdentityContainer",
+        "ErrorBody",
+        "MaintenanceBody",
+    ];
+
+    pub(super) fn main() {
+        println!("cargo::rerun-if-changed={FRAGMENT}");
+        // The generator panics at what it does not support, without the name of the file.
+        panic::set_hook(Box::new(|panic| fail(&panic.to_string())));
+        if let Err(reason) = build() {
+            fail(&reason.to_string());
         }
     }
-    let schemas = reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?;
-    for schema in schemas.values_mut() {
-        schema.as_object_mut().and_then(|schema| schema.remove("additionalProperties"));
-    }
-    serde_json::from_value(reduced).map_err(|error| error.to_string())
-}
 
-fn resolve<'a>(fragment: &'a Value, value: &'a Value) -> &'a Value {
-    let target = value["$ref"].as_str().and_then(|target| target.strip_prefix('#'));
-    target.and_then(|target| fragment.pointer(target)).unwrap_or(value)
+    fn build() -> Result<(), Box<dyn Error>> {
+        let generated = generate(&fs::read_to_string(FRAGMENT)?)?;
+        let out = env::var("OUT_DIR")?;
+        fs::write(format!("{out}/client.rs"), generated.client)?;
+        fs::write(format!("{out}/mocks.rs"), generated.mocks)?;
+        Ok(())
+    }
+
+    /// Cargo fails the build because of such a line.
+    fn fail(reason: &str) {
+        println!("cargo::error={FRAGMENT}: {}", reason.replace('\n', " "));
+    }
+
+    /// Rust source, not formatted, for every set of the crate's features.
+    #[derive(Debug)]
+    pub struct Generated {
+        pub client: String,
+        pub mocks: String,
+    }
+
+    /// The code for a fragment, or what is wrong with the fragment.
+    pub fn generate(fragment: &str) -> Result<Generated, String> {
+        let fragment: Value = serde_json::from_str(fragment).map_err(|error| error.to_string())?;
+        let mut settings = GenerationSettings::new();
+        let inner = "crate::api::Inner".parse().map_err(|_| "not a Rust type")?;
+        settings.with_hooks(HooksMode::Expected).with_inner_type(inner);
+        for (schema, by_hand) in REPLACED {
+            settings.with_replacement(schema, by_hand, std::iter::empty());
+        }
+        for schema in fragment["components"]["schemas"].as_object().ok_or("no schemas")?.keys() {
+            let mut patch = TypePatch::default();
+            patch.with_attr(r#"#[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]"#);
+            if DEFAULT.contains(&schema.as_str()) {
+                patch.with_derive("Default");
+            }
+            settings.with_patch(schema, &patch);
+        }
+        let client = Generator::new(&settings).generate_tokens(&reduce(&fragment, false)?);
+        let client = client.map_err(|error| error.to_string())?.to_string();
+        let mocks = reduce(&fragment, true)?;
+        let mocks = Generator::new(&settings).httpmock(&mocks, "crate::api::generated");
+        let mocks = mocks.map_err(|error| error.to_string())?.to_string();
+        Ok(Generated { client, mocks })
+    }
+
+    /// The fragment without what progenitor does not support or what would clutter the code: header
+    /// parameters, which the hooks send; XML and error responses, which are read by hand (in mocks
+    /// an error's body is the user's choice); permission for unknown properties, which serde ignores
+    /// anyway.
+    fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
+        let mut reduced = fragment.clone();
+        let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
+        let items = paths.values_mut().filter_map(Value::as_object_mut);
+        for operation in items.flat_map(|item| item.values_mut()) {
+            if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+                parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
+            }
+            let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
+            responses.retain(|status, response| {
+                let content = &resolve(fragment, response)["content"];
+                status.starts_with('2') || (mocks && content[JSON].is_object())
+            });
+            for (status, response) in responses.iter_mut() {
+                let content = match status.starts_with('2') {
+                    true => json!({ JSON: resolve(fragment, response)["content"][JSON] }),
+                    false => json!({ "*/*": {} }),
+                };
+                *response = json!({ "description": "", "content": content });
+            }
+        }
+        let schemas = reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?;
+        for schema in schemas.values_mut() {
+            schema.as_object_mut().and_then(|schema| schema.remove("additionalProperties"));
+        }
+        serde_json::from_value(reduced).map_err(|error| error.to_string())
+    }
+
+    fn resolve<'a>(fragment: &'a Value, value: &'a Value) -> &'a Value {
+        let target = value["$ref"].as_str().and_then(|target| target.strip_prefix('#'));
+        target.and_then(|target| fragment.pointer(target)).unwrap_or(value)
+    }
 }

@@ -26,15 +26,21 @@ pub(crate) mod generated {
         rust_2018_idioms,
         clippy::all,
         clippy::unwrap_used,
-        clippy::uninlined_format_args,
+        clippy::pedantic,
         reason = "generated code, in progenitor's style"
     )]
 
+    #[cfg(feature = "codegen")]
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
+    #[cfg(not(feature = "codegen"))]
+    include!("../../openapi/generated/client.rs");
 
     #[cfg(feature = "httpmock")]
     pub mod mocks {
+        #[cfg(feature = "codegen")]
         include!(concat!(env!("OUT_DIR"), "/mocks.rs"));
+        #[cfg(not(feature = "codegen"))]
+        include!("../../openapi/generated/mocks.rs");
     }
 }
 

@@ -1,93 +1,71 @@
-//! An OpenAPI document in YAML or JSON, and its nodes: values with their place.
+//! An OpenAPI description in YAML or JSON, and its references.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{anyhow, ensure};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::text;
 
-#[derive(Debug)]
+/// Plex's own description has 670 KB and 35,000 nodes.
+const MAX_BYTES: u64 = 4_000_000;
+const MAX_NODES: usize = 60_000;
+const MAX_ALIASED_NODES: usize = 10_000;
+
+/// How many references may lead from one to the next.
+const MAX_CHAIN: usize = 100;
+
 pub(crate) struct Document {
-    root: Value,
-    /// OpenAPI 3.0 ignores the keywords beside a `$ref`; later versions use them.
+    pub(crate) root: Value,
+    /// OpenAPI 3.0 ignores the keywords beside a reference; later versions use them.
     pub(crate) is_3_0: bool,
 }
 
 impl Document {
-    /// Reads YAML, of which JSON is a subset. The parser limits size and depth, rejects duplicate
-    /// keys and skips a byte order mark.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let document = Self::read(path);
+        document.map_err(|error| anyhow!("{}: {}", path.display(), text::line(&error.to_string())))
+    }
+
+    /// The parser also limits the depth and the aliases, and rejects duplicate keys.
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+        ensure!(text.len() as u64 <= MAX_BYTES, "it has more than {MAX_BYTES} bytes");
         let options = serde_saphyr::options! {
-            // Plex's own description has 35,000 nodes and 670 KB.
-            budget: serde_saphyr::budget! {
-                max_nodes: 100_000,
-                max_merge_keys: 1_000,
-                max_total_scalar_bytes: 8_000_000,
-            },
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED_NODES },
+            budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_merge_keys: 1_000 },
             strict_booleans: true,
             with_snippet: false,
         };
-        let root: Value = serde_saphyr::from_str_with_options(&text, options)
+        let mut root: Value = serde_saphyr::from_str_with_options(&text, options)
             .map_err(|error| anyhow!("neither YAML nor JSON: {error}"))?;
-        let version = match &root["openapi"] {
-            Value::String(version) => version.clone(),
-            Value::Number(version) => version.to_string(),
-            _ => bail!("not OpenAPI 3.x: it has no `openapi` with a version"),
-        };
-        let is = |prefix: &str| format!("{version}.").starts_with(prefix);
-        ensure!(is("3."), "not OpenAPI 3.x: its version is `{version}`");
-        let is_3_0 = version == "3" || is("3.0.");
-        Ok(Self { root, is_3_0 })
+        root.sort_all_objects();
+        let version = root["openapi"].to_string().replace('"', "");
+        ensure!(version.starts_with("3."), "not OpenAPI 3: `openapi` is {version}");
+        Ok(Self { is_3_0: version.starts_with("3.0"), root })
     }
 
-    pub(crate) fn root(&self) -> Node<'_> {
-        Node { value: &self.root, place: "#".to_owned(), references: Vec::new(), levels: 200 }
-    }
-}
-
-/// A value and its place in the document.
-#[derive(Clone, Debug)]
-pub(crate) struct Node<'a> {
-    pub(crate) value: &'a Value,
-    /// As a JSON pointer.
-    pub(crate) place: String,
-    /// The references that were followed to get here.
-    pub(crate) references: Vec<&'a str>,
-    /// How many levels may follow, references included.
-    pub(crate) levels: usize,
-}
-
-impl<'a> Node<'a> {
-    pub(crate) fn get(&self, key: &str) -> Option<Self> {
-        Some(self.child(key, self.value.get(key)?))
+    /// What a reference refers to, or why that cannot be read.
+    pub(crate) fn target(&self, reference: &Value) -> Result<&Value, String> {
+        let pointer = reference.as_str().and_then(|text| text.strip_prefix('#'));
+        let pointer = pointer.and_then(|text| percent_decode_str(text).decode_utf8().ok());
+        let target = pointer.and_then(|pointer| self.root.pointer(&pointer));
+        target.ok_or_else(|| format!("the reference {reference} leads nowhere in this file"))
     }
 
-    /// The entries of an object.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> {
-        let entries = self.value.as_object().into_iter().flatten();
-        entries.map(|(key, value)| (key.as_str(), self.child(key, value)))
-    }
-
-    /// The items of a list.
-    pub(crate) fn items(&self) -> impl Iterator<Item = Self> {
-        let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(|(at, value)| self.child(&at.to_string(), value))
-    }
-
-    fn child(&self, key: &str, value: &'a Value) -> Self {
-        let key = text::cut(&key.replace('~', "~0").replace('/', "~1"));
-        let place = format!("{}/{key}", self.place);
-        let levels = self.levels.saturating_sub(1);
-        Self { value, place, references: self.references.clone(), levels }
-    }
-
-    /// The target of a reference from here.
-    pub(crate) fn referred(&self, reference: &'a str, value: &'a Value) -> Self {
-        let references = [self.references.as_slice(), &[reference]].concat();
-        let levels = self.levels.saturating_sub(1);
-        Self { value, place: text::cut(reference), references, levels }
+    /// An object, or the one that its reference leads to.
+    pub(crate) fn resolve<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value, String> {
+        for _ in 0..MAX_CHAIN {
+            match value.get("$ref") {
+                Some(reference) => value = self.target(reference)?,
+                None if value.is_object() => return Ok(value),
+                None => return Err("it is not an object".to_owned()),
+            }
+        }
+        Err("its reference leads back to itself".to_owned())
     }
 }

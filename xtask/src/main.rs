@@ -4,29 +4,24 @@
 #[path = "../../build.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 mod build;
-mod codegen;
-mod compare;
-mod compare_schemas;
 mod document;
-mod extract;
-mod fragment;
+mod facts;
+mod generated;
 mod reader;
-mod schema;
-mod servers;
 mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand};
+use anyhow::{Context as _, ensure};
+use clap::{Parser, Subcommand};
 
-use crate::compare::compare;
-use crate::extract::Extract;
+use crate::document::Document;
+use crate::facts::Facts;
 
 const FRAGMENT: &str = "openapi/plex-auth.json";
-const UPSTREAM: &str = "openapi/upstream.json";
+const UPSTREAM: &str = "openapi/upstream.txt";
 
 /// Maintainers' commands of plex-auth. Exit codes: 0 nothing found, 1 something found, 2 the command
 /// could not do its work.
@@ -34,31 +29,23 @@ const UPSTREAM: &str = "openapi/upstream.json";
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the changes of an upstream API description since openapi/upstream.json
+    /// Print how an upstream API description differs from openapi/upstream.txt
     Drift {
         /// The description: OpenAPI 3.x, YAML or JSON
         file: PathBuf,
-        /// Write it to openapi/upstream.json instead
-        #[arg(long)]
-        accept: bool,
     },
-    /// Check that openapi/departures.toml lists where the fragment departs from upstream
-    Fragment {
-        /// An upstream description to compare with instead of openapi/upstream.json, before it is
-        /// accepted
+    /// Write all generated files
+    Accept {
+        /// An upstream API description, to replace openapi/upstream.txt
         file: Option<PathBuf>,
     },
-    /// Write the generated client, formatted, to tests/snapshots/client.rs
-    Codegen {
-        /// Compare instead, and print the diff
-        #[arg(long)]
-        check: bool,
-    },
+    /// Compare all generated files with what `accept` would write
+    Check,
 }
 
 /// What a command found and what to do about it, or `None` if all is well.
@@ -74,42 +61,75 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(command: Option<Command>) -> Outcome {
-    let Some(command) = command else {
-        Arguments::command().print_help()?;
-        return Ok(None);
-    };
+fn run(command: Command) -> Outcome {
     // This folder or one above it.
     let here = env::current_dir()?;
     let mut folders = here.ancestors();
     let root = folders.find(|folder| folder.join(FRAGMENT).is_file());
     let root = root.with_context(|| format!("no {FRAGMENT} here or above"))?;
+    let fragment = Document::open(&root.join(FRAGMENT))?;
+    let read = |file: &Path| -> anyhow::Result<Facts> {
+        let facts = Facts::of(&Document::open(file)?, &fragment);
+        facts.with_context(|| file.display().to_string())
+    };
+    let facts = read(&root.join(FRAGMENT))?;
+    let upstream = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM);
+    let upstream = upstream.map(|text| Facts::parse(&text));
     match command {
-        Command::Drift { file, accept: false } => drift(root, &file),
-        Command::Drift { file, accept: true } => accept(root, &file),
-        Command::Fragment { file } => fragment::check(root, file.as_deref()),
-        Command::Codegen { check: false } => codegen::write(root),
-        Command::Codegen { check: true } => codegen::check(root),
+        Command::Drift { file } => drift(&facts, &upstream?, &file, &read(&file)?),
+        Command::Accept { file: None } => accept(root, &facts, &upstream?),
+        Command::Accept { file: Some(file) } => {
+            let new = read(&file)?;
+            check_for_losses(&facts, upstream.ok().as_ref(), &new)?;
+            accept(root, &facts, &new)
+        }
+        Command::Check => check(root, &facts, &upstream?),
     }
 }
 
-fn drift(root: &Path, file: &Path) -> Outcome {
-    let new = Extract::open(file)?;
-    let old = Extract::open_whole(&root.join(UPSTREAM))?;
-    let client = Extract::open_whole(&root.join(FRAGMENT))?;
-    let changes = compare(&old, &new, &client);
-    for change in &changes {
-        println!("{}{}", change.line, change.note);
-    }
-    let breaking = changes.iter().filter(|change| change.breaking).count();
-    println!("{breaking} breaking, {} compatible", changes.len() - breaking);
+fn drift(fragment: &Facts, upstream: &Facts, file: &Path, new: &Facts) -> Outcome {
+    let watched: Vec<_> = fragment.operations().collect();
+    let is_there = watched.iter().any(|title| new.has(title));
+    ensure!(is_there, "{}: it has none of {}", file.display(), watched.join(", "));
+    let diff = upstream.diff(UPSTREAM, new, "the file");
+    print!("{diff}");
     let reason = format!("{} differs from {UPSTREAM}: see openapi/README.md", file.display());
-    Ok((!changes.is_empty()).then_some(reason))
+    Ok((!diff.is_empty()).then_some(reason))
 }
 
-fn accept(root: &Path, file: &Path) -> Outcome {
-    let text = format!("{:#}\n", Extract::open_whole(file)?.to_json());
-    fs::write(root.join(UPSTREAM), text).context(UPSTREAM)?;
-    println!("{UPSTREAM} is written: read its diff, then run `cargo xtask fragment`");
+/// Refuses a description without an operation that the fragment has and that is watched today.
+fn check_for_losses(fragment: &Facts, old: Option<&Facts>, new: &Facts) -> anyhow::Result<()> {
+    let is_lost = |title: &&str| !new.has(title) && old.is_none_or(|old| old.has(title));
+    let lost: Vec<_> = fragment.operations().filter(is_lost).collect();
+    let lost = lost.join(", ");
+    ensure!(
+        lost.is_empty(),
+        "nothing is written: the file does not have {lost}. Change {FRAGMENT} first."
+    );
+    Ok(())
+}
+
+fn accept(root: &Path, fragment: &Facts, upstream: &Facts) -> Outcome {
+    let mut files = generated::files(root, fragment, upstream)?;
+    files.insert(UPSTREAM, upstream.to_string());
+    for (name, text) in files {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().unwrap_or(root)).context(name)?;
+        fs::write(file, text).context(name)?;
+        println!("{name}: written");
+    }
     Ok(None)
+}
+
+fn check(root: &Path, fragment: &Facts, upstream: &Facts) -> Outcome {
+    let mut outdated = Vec::new();
+    for (name, text) in generated::files(root, fragment, upstream)? {
+        let old = fs::read_to_string(root.join(name)).unwrap_or_default();
+        if old != text {
+            print!("{}", text::diff(name, &old, &text));
+            outdated.push(name);
+        }
+    }
+    let reason = format!("out of date: {}. Run `cargo xtask accept`.", outdated.join(", "));
+    Ok((!outdated.is_empty()).then_some(reason))
 }

@@ -1,6 +1,5 @@
-// What `build.rs` makes of `openapi/plex-auth.json`, with every feature on. Not compiled: it is here
-// so that a change of the fragment or of the generator shows as a diff. Made by
-// `cargo xtask codegen`.
+// Generated from `openapi/plex-auth.json` by `cargo xtask accept`. This is compiled when the feature
+// `codegen` is off.
 
 #[allow(unused_imports)]
 pub use progenitor_client::{ByteStream, ClientInfo, Error, ResponseValue};
@@ -10,14 +9,8 @@ use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderE
 #[allow(clippy::all)]
 pub mod types {
     ///An address of a source. `protocol` is `http` or `https`, `address` an IP address or a host name without scheme and port, `local` whether it is in the source's own network, `relay` whether it goes through Plex's relay.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct Connection {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub address: ::std::option::Option<crate::api::wire::Lenient<String>>,
@@ -33,14 +26,8 @@ pub mod types {
         pub uri: ::std::option::Option<crate::api::wire::Lenient<::reqwest::Url>>,
     }
     ///A source: a server or a provider. `name` is the name its owner gave it, `clientIdentifier` its identifier as in `server://`, `accessToken` the token to use with it.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct Device {
         #[serde(
             rename = "accessToken",
@@ -63,26 +50,14 @@ pub mod types {
         pub name: ::std::option::Option<crate::api::wire::Lenient<String>>,
     }
     ///An error as JSON.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct ErrorBody {
         pub errors: crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>,
     }
     ///One thing that went wrong. `message` is the server's explanation.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct ErrorEntry {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub code: ::std::option::Option<crate::api::wire::Lenient<i64>>,
@@ -91,7 +66,6 @@ pub mod types {
     }
     ///`GetTransientTokenScope`
     #[derive(
-        ::schemars::JsonSchema,
         ::serde::Deserialize,
         ::serde::Serialize,
         Clone,
@@ -143,7 +117,6 @@ pub mod types {
     }
     ///`GetTransientTokenType`
     #[derive(
-        ::schemars::JsonSchema,
         ::serde::Deserialize,
         ::serde::Serialize,
         Clone,
@@ -194,73 +167,43 @@ pub mod types {
         }
     }
     ///The response of `GET /identity`, by which a server is verified. Its operation is not described here: it is asked without a token.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct IdentityBody {
         #[serde(rename = "MediaContainer")]
         pub media_container: IdentityContainer,
     }
     ///The contents of that response. `machineIdentifier` is the server's client identifier.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct IdentityContainer {
         #[serde(rename = "machineIdentifier")]
         pub machine_identifier: ::std::string::String,
     }
     ///The response with a source.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct SourceBody {
         #[serde(rename = "MediaContainer")]
         pub media_container: crate::api::wire::SourceContainer,
     }
     ///The response with a transient token.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct TransientTokenBody {
         #[serde(rename = "MediaContainer")]
         pub media_container: TransientTokenContainer,
     }
     ///The contents of that response.
-    #[derive(
-        ::schemars::JsonSchema,
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Default
-    )]
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct TransientTokenContainer {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub token: ::std::option::Option<crate::api::wire::WireToken>,
     }
     ///The same data as in JSON: an attribute in place of a member, an element in place of an object. A server returns it unless `Accept: application/json` reaches it.
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
     #[derive(
-        ::schemars::JsonSchema,
         ::serde::Deserialize,
         ::serde::Serialize,
         Clone,
@@ -498,203 +441,4 @@ Arguments:
 pub mod prelude {
     #[allow(unused_imports)]
     pub use super::Client;
-}
-pub mod mocks {
-    pub mod operations {
-        //! [`When`](::httpmock::When) and [`Then`](::httpmock::Then)
-        //! wrappers for each operation. Each can be converted to
-        //! its inner type with a call to `into_inner()`. This can
-        //! be used to explicitly deviate from permitted values.
-        use crate::api::generated::*;
-        pub struct GetSourceConnectionInformationWhen(::httpmock::When);
-        impl GetSourceConnectionInformationWhen {
-            pub fn new(inner: ::httpmock::When) -> Self {
-                Self(
-                    inner
-                        .method(::httpmock::Method::GET)
-                        .path_matches(
-                            regex::Regex::new("^/security/resources$").unwrap(),
-                        ),
-                )
-            }
-            pub fn into_inner(self) -> ::httpmock::When {
-                self.0
-            }
-            pub fn refresh<'a, T>(self, value: T) -> Self
-            where
-                T: Into<Option<&'a u8>>,
-            {
-                if let Some(value) = value.into() {
-                    Self(self.0.query_param("refresh", value.to_string()))
-                } else {
-                    Self(self.0.query_param_missing("refresh"))
-                }
-            }
-            pub fn source(self, value: &str) -> Self {
-                Self(self.0.query_param("source", value.to_string()))
-            }
-        }
-        pub struct GetSourceConnectionInformationThen(::httpmock::Then);
-        impl GetSourceConnectionInformationThen {
-            pub fn new(inner: ::httpmock::Then) -> Self {
-                Self(inner)
-            }
-            pub fn into_inner(self) -> ::httpmock::Then {
-                self.0
-            }
-            pub fn ok(self, value: &types::SourceBody) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(200u16)
-                        .header("content-type", "application/json")
-                        .json_body_obj(value),
-                )
-            }
-            pub fn bad_request(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(400u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-            pub fn unauthorized(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(401u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-            pub fn forbidden(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(403u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-        }
-        pub struct GetTransientTokenWhen(::httpmock::When);
-        impl GetTransientTokenWhen {
-            pub fn new(inner: ::httpmock::When) -> Self {
-                Self(
-                    inner
-                        .method(::httpmock::Method::POST)
-                        .path_matches(regex::Regex::new("^/security/token$").unwrap()),
-                )
-            }
-            pub fn into_inner(self) -> ::httpmock::When {
-                self.0
-            }
-            pub fn scope(self, value: types::GetTransientTokenScope) -> Self {
-                Self(self.0.query_param("scope", value.to_string()))
-            }
-            pub fn type_(self, value: types::GetTransientTokenType) -> Self {
-                Self(self.0.query_param("type", value.to_string()))
-            }
-        }
-        pub struct GetTransientTokenThen(::httpmock::Then);
-        impl GetTransientTokenThen {
-            pub fn new(inner: ::httpmock::Then) -> Self {
-                Self(inner)
-            }
-            pub fn into_inner(self) -> ::httpmock::Then {
-                self.0
-            }
-            pub fn ok(self, value: &types::TransientTokenBody) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(200u16)
-                        .header("content-type", "application/json")
-                        .json_body_obj(value),
-                )
-            }
-            pub fn bad_request(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(400u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-            pub fn unauthorized(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(401u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-            pub fn forbidden(self, value: ::serde_json::Value) -> Self {
-                Self(
-                    self
-                        .0
-                        .status(403u16)
-                        .header("content-type", "application/json")
-                        .json_body(value),
-                )
-            }
-        }
-    }
-    /// An extension trait for [`MockServer`](::httpmock::MockServer) that
-    /// adds a method for each operation. These are the equivalent of
-    /// type-checked [`mock()`](::httpmock::MockServer::mock) calls.
-    pub trait MockServerExt {
-        fn get_source_connection_information<F>(
-            &self,
-            config_fn: F,
-        ) -> ::httpmock::Mock<'_>
-        where
-            F: FnOnce(
-                operations::GetSourceConnectionInformationWhen,
-                operations::GetSourceConnectionInformationThen,
-            );
-        fn get_transient_token<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
-        where
-            F: FnOnce(
-                operations::GetTransientTokenWhen,
-                operations::GetTransientTokenThen,
-            );
-    }
-    impl MockServerExt for ::httpmock::MockServer {
-        fn get_source_connection_information<F>(
-            &self,
-            config_fn: F,
-        ) -> ::httpmock::Mock<'_>
-        where
-            F: FnOnce(
-                operations::GetSourceConnectionInformationWhen,
-                operations::GetSourceConnectionInformationThen,
-            ),
-        {
-            self.mock(|when, then| {
-                config_fn(
-                    operations::GetSourceConnectionInformationWhen::new(when),
-                    operations::GetSourceConnectionInformationThen::new(then),
-                )
-            })
-        }
-        fn get_transient_token<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
-        where
-            F: FnOnce(
-                operations::GetTransientTokenWhen,
-                operations::GetTransientTokenThen,
-            ),
-        {
-            self.mock(|when, then| {
-                config_fn(
-                    operations::GetTransientTokenWhen::new(when),
-                    operations::GetTransientTokenThen::new(then),
-                )
-            })
-        }
-    }
 }
