@@ -173,19 +173,53 @@ pub mod types {
         #[serde(rename = "MediaContainer")]
         pub media_container: IdentityContainer,
     }
-    ///The contents of that response. `machineIdentifier` is the server's client identifier.
+    ///The contents of that response. `machineIdentifier` is the server's client identifier, `claimed` whether it belongs to an account.
     #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct IdentityContainer {
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub claimed: ::std::option::Option<crate::api::wire::Lenient<bool>>,
         #[serde(rename = "machineIdentifier")]
         pub machine_identifier: ::std::string::String,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub version: ::std::option::Option<crate::api::wire::Lenient<String>>,
+    }
+    ///The XML of a server that starts, read as the JSON that it stands for.
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
+    pub struct MaintenanceBody {
+        #[serde(rename = "Response")]
+        pub response: MaintenanceResponse,
+    }
+    ///What the server is busy with. `code` is the status, `title` and `status` are text.
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
+    pub struct MaintenanceResponse {
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub code: ::std::option::Option<crate::api::wire::Lenient<i64>>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub status: ::std::option::Option<crate::api::wire::Lenient<String>>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<crate::api::wire::Lenient<String>>,
     }
     ///The response with a source.
     #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct SourceBody {
         #[serde(rename = "MediaContainer")]
-        pub media_container: crate::api::wire::SourceContainer,
+        pub media_container: SourceContainer,
+    }
+    ///The contents of that response. `Device` is absent when the server has none to list.
+    #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
+    pub struct SourceContainer {
+        #[serde(
+            rename = "Device",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub device: ::std::option::Option<
+            crate::api::wire::OneOrMany<crate::api::wire::Device>,
+        >,
     }
     ///The response with a transient token.
     #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
