@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use httpmock::{Mock, MockServer};
-use plex_auth::{Client, Connected, Source, SourceKind, Token};
+use plex_auth::reqwest::Url;
+use plex_auth::{Client, Connected, Source, Token, TokenCache};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -36,8 +37,9 @@ async fn run(out: &mut impl Write) -> Result<()> {
     match (setting("PLEX_URL"), setting("PLEX_TOKEN"), setting("PLEX_SOURCE")) {
         (Some(url), Some(token), Some(source)) => {
             let source = source.parse()?;
-            let server = connect(out, builder(url, token), &source).await?;
-            use_server(out, server, &source).await
+            let client = builder(url, token).build()?;
+            let server = connect(out, &client, &source, None).await?;
+            get_token(out, &TokenCache::of_source(&server)).await
         }
         (None, None, None) => {
             let home = Home::start().await?;
@@ -45,11 +47,21 @@ async fn run(out: &mut impl Write) -> Result<()> {
             let source = Source::server(RIGHT)?;
             // The mock servers have no certificates.
             let builder = builder(home.asked.base_url(), "owner-token".to_owned());
-            let server = connect(out, builder.allow_insecure_http(true), &source).await?;
+            let client = builder.allow_insecure_http(true).build()?;
+            let server = connect(out, &client, &source, None).await?;
             home.show_requests(out).await?;
-            writeln!(out, "\nThe source restarts: it no longer accepts that token")?;
+            writeln!(out, "\nThe next time, the address that worked is tried first")?;
+            let remembered = server.connection().uri;
+            let server = connect(out, &client, &source, Some(&remembered)).await?;
+
+            let cache = TokenCache::of_source(&server);
+            get_token(out, &cache).await?;
+            writeln!(out, "\nThe source restarts: it accepts neither token any more")?;
             home.right.restart().await;
-            use_server(out, server, &source).await
+            cache.invalidate(&cache.token().await?);
+            get_token(out, &cache).await?;
+            writeln!(out, "  reconnected: {}", server.client().address())?;
+            Ok(())
         }
         _ => Err("set PLEX_URL, PLEX_TOKEN and PLEX_SOURCE, or none of them".into()),
     }
@@ -66,13 +78,17 @@ fn builder(url: String, token: String) -> plex_auth::ClientBuilder {
 
 async fn connect(
     out: &mut impl Write,
-    builder: plex_auth::ClientBuilder,
+    client: &Client,
     source: &Source,
+    remembered: Option<&Url>,
 ) -> Result<Connected> {
-    let client = builder.build()?;
     let started = Instant::now();
-    let server = client.connect(source).await?;
-    let kind = match (server.is_relay(), server.connection().local) {
+    let connect = client.connect(source);
+    let server = match remembered {
+        Some(uri) => connect.prefer(uri).await?,
+        None => connect.await?,
+    };
+    let kind = match (server.connection().relay, server.connection().local) {
         (true, _) => "relayed",
         (false, true) => "local",
         (false, false) => "remote",
@@ -84,21 +100,9 @@ async fn connect(
     Ok(server)
 }
 
-/// A call that reconnects once, when the source no longer accepts its token.
-async fn use_server(out: &mut impl Write, mut server: Connected, source: &Source) -> Result<()> {
-    if source.kind() != SourceKind::Server {
-        return Ok(());
-    }
-    let mut token = server.client().transient_token().await;
-    if let Err(error) = &token
-        && error.is_auth()
-    {
-        writeln!(out, "  refused:     {error}")?;
-        server = server.reconnect().await?;
-        writeln!(out, "  reconnected: {}", server.client().address())?;
-        token = server.client().transient_token().await;
-    }
-    writeln!(out, "  transient:   {}", masked(token?.token()))?;
+/// A transient token of the source, from the cache: it reconnects when the source has restarted.
+async fn get_token(out: &mut impl Write, cache: &TokenCache) -> Result<()> {
+    writeln!(out, "  transient:   {}", masked(cache.token().await?.token()))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Both calls: get a transient token, look up a source.
 //!
 //! `cargo run --example quickstart` asks a mock server on 127.0.0.1 that it starts itself. With
-//! `PLEX_URL` and `PLEX_TOKEN` it asks a real one; `PLEX_SOURCE` (`server://..`) adds the second
+//! `PLEX_URL` it asks a real one which server it is, and with `PLEX_TOKEN` for a token, too; `PLEX_SOURCE` (`server://..`) adds the second
 //! call, `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-quickstart`. `-- --show-token` shows tokens.
 
 use std::error::Error;
@@ -34,7 +34,7 @@ async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let mut source: Option<Source> = setting("PLEX_SOURCE").map(Source::try_from).transpose()?;
     let (url, token, _mock) = match (setting("PLEX_URL"), setting("PLEX_TOKEN")) {
         (Some(url), Some(token)) => (url, token, None),
-        (Some(_), None) => return Err("PLEX_URL is set: set PLEX_TOKEN too".into()),
+        (Some(url), None) => return show_identity(out, url).await,
         (None, Some(_)) => return Err("PLEX_TOKEN is set: set PLEX_URL too".into()),
         (None, None) => {
             let asked = source.get_or_insert(Source::server("243b47")?);
@@ -77,6 +77,22 @@ async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         };
         writeln!(out, "  {kind:<12} {}", connection.uri)?;
     }
+    Ok(())
+}
+
+/// Without a token: which server answers at the address.
+async fn show_identity(out: &mut impl Write, url: String) -> Result<(), Box<dyn Error>> {
+    // A client needs a token; this call does not send it.
+    let client =
+        Client::builder(url).token("unset").client_identifier("plex-auth-quickstart").build()?;
+    let identity = client.identity().await?;
+    writeln!(out, "Server at {}", client.address())?;
+    writeln!(out, "  identifier:  {}", identity.machine_identifier)?;
+    writeln!(out, "  version:     {}", identity.version.as_deref().unwrap_or("(unknown)"))?;
+    writeln!(
+        out,
+        "\nSet PLEX_TOKEN to get a transient token, and PLEX_SOURCE to look up a source."
+    )?;
     Ok(())
 }
 

@@ -99,7 +99,7 @@ async fn look_up(
         && error.is_auth()
     {
         writeln!(out, "  refused:     {error}")?;
-        cache.invalidate(token.expose_secret());
+        cache.invalidate(&token);
         result = use_token(client, &cache.token().await?, source).await;
     }
     let device = result?;

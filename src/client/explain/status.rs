@@ -120,14 +120,11 @@ fn sender(headers: &HeaderMap, body: &str, is_explained: bool) -> Sender {
     }
 }
 
-/// `<html><head><title>Unauthorized</title></head><body><h1>401 Unauthorized</h1></body></html>`,
-/// maybe with a script before the title. Proxies write a doctype, line breaks, or the number in the
-/// title.
+/// `<html><head><title>Unauthorized</title></head>..`, maybe with a script before the title. Proxies
+/// write a doctype, line breaks, or the number in the title.
 fn is_page_of_pms(body: &str) -> bool {
     let is_reason = |title: &str| title.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
-    body.starts_with("<html><head><")
-        && body.contains("<body><h1>")
-        && title(body).is_some_and(|title| is_reason(&title))
+    body.starts_with("<html><head><") && title(body).is_some_and(|title| is_reason(&title))
 }
 
 /// The title of an HTML page, in one line.
