@@ -167,13 +167,18 @@ pub struct Identity {
     pub claimed: Option<bool>,
 }
 
+/// A peer's text for a person's terminal: U+FFFD for each control character.
+fn printable(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
+}
+
 impl Identity {
     pub(crate) fn from_wire(body: wire::IdentityBody) -> Self {
         let wire::IdentityBody { media_container } = body;
         let wire::IdentityContainer { machine_identifier, version, claimed } = media_container;
         Self {
-            machine_identifier: machine_identifier.replace(char::is_control, "\u{fffd}"),
-            version: version.and_then(|version| version.0),
+            machine_identifier: printable(machine_identifier),
+            version: version.and_then(|version| version.0).map(printable),
             claimed: claimed.and_then(|claimed| claimed.0),
         }
     }
@@ -268,7 +273,8 @@ impl Device {
             tracing::warn!(unusable, "connections of a device ignored");
         }
         connections.sort_by_key(|connection| (connection.relay, !connection.local));
-        let name = name.and_then(|name| name.0);
+        let name = name.and_then(|name| name.0).map(printable);
+        let client_identifier = printable(client_identifier);
         Ok(Self { name, client_identifier, access_token, connections })
     }
 
@@ -310,8 +316,8 @@ impl Connection {
 
     fn from_wire(connection: wire::Connection) -> Option<Self> {
         let wire::Connection { protocol, address, port, uri, local, relay } = connection;
-        let protocol = protocol.and_then(|protocol| protocol.0);
-        let address = address.and_then(|address| address.0);
+        let protocol = protocol.and_then(|protocol| protocol.0).map(printable);
+        let address = address.and_then(|address| address.0).map(printable);
         let port = port.and_then(|port| port.0);
         let is_usable = |uri: &Url| {
             matches!(uri.scheme(), "http" | "https") && !address::has_credentials_or_query(uri)

@@ -126,10 +126,19 @@ const MISTAKES: [Mistake; 8] = [
     ),
     (|text| text.contains("://"), "it is a URL: use the token itself"),
     (
-        |text| ["&", "?", "%26", "x-plex-"].iter().any(|rest| text.contains(rest)),
+        |text| has_parameter(text) || ["%26", "x-plex-"].iter().any(|rest| text.contains(rest)),
         "it has the rest of a URL behind it: remove `&` or `?` and what follows",
     ),
 ];
+
+/// Whether a URL's next parameter follows: `&name=`. A header can carry any other `&`.
+fn has_parameter(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.len() >= 3 && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '-')
+    };
+    let parts = text.split(['&', '?']).skip(1);
+    parts.filter_map(|part| part.split_once('=')).any(|(name, _)| is_name(name))
+}
 
 impl FromStr for Token {
     type Err = Error;

@@ -89,7 +89,10 @@ async fn a_401_or_403_names_the_likely_causes() {
         assert_says(&error, &["not a token for this server", "JWT of plex.tv"]);
     }
     for error in errors(respond(403, &[], "<html>Just a moment...</html>")).await {
-        assert_says(&error, &["an admin's token", "or a proxy in front of the server refused"]);
+        assert_says(
+            &error,
+            &["a proxy in front of the server refused; or the token may not", "an admin's token"],
+        );
     }
 }
 
@@ -105,11 +108,15 @@ async fn a_400_over_http_says_that_the_port_may_need_https_unless_a_pms_explains
             assert!(!error.to_string().contains("parameter"), "{error}");
         }
     }
-    for body in [json_error("1000", "no"), String::new()] {
+    for body in [json_error("1000", "no"), HTML.replace("401 Unauthorized", "400 Bad Request")] {
         let [token, look_up] = errors(respond(400, &[], &body)).await;
         assert_says(&token, &["a query parameter", "`type` or `scope`"]);
         assert_says(&look_up, &["a query parameter", "`source`"]);
         assert!(!format!("{token} {look_up}").contains("https"), "{token} {look_up}");
+    }
+    // Nothing is known.
+    for error in errors(respond(400, &[], "")).await {
+        assert_says(&error, &["the port may need `https`", "a query parameter"]);
     }
     // Where `https` is spoken already, nothing better is known.
     let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| respond(400, &[], HTML));
@@ -142,7 +149,7 @@ async fn a_404_shows_the_path_without_the_query_and_speaks_of_age_for_the_look_u
     );
     assert_says(&look_up, &["nothing at /my/plex/security/resources: ", "PMS 1.15.4 or newer"]);
     assert!(!token.to_string().contains("1.15.4"), "{token}");
-    assert!(!format!("{token} {look_up}").contains('?'), "{token} {look_up}");
+    assert!(!format!("{token} {look_up}").contains("type="), "{token} {look_up}");
 }
 
 #[tokio::test]
@@ -156,11 +163,11 @@ async fn a_429_or_503_says_how_long_to_wait() {
         let message =
             "Maintenance: Plex Media Server is currently running startup maintenance tasks.";
         assert_eq!(error.server_message(), Some(message));
-        assert_says(&error, &["the server is starting or busy", "it asks to wait 86400 s"]);
+        assert_says(&error, &["the server is starting or busy", "`Retry-After` is 86400 s"]);
     }
     for error in errors(respond(429, &wait, "")).await {
         assert!(error.kind() == ErrorKind::TooManyRequests && error.is_retryable());
-        assert_says(&error, &["too many requests", "it asks to wait 86400 s"]);
+        assert_says(&error, &["too many requests", "`Retry-After` is 86400 s"]);
     }
 }
 

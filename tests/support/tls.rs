@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::NoClientAuth;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 
 /// The one that the tests' clients trust: keys take time to make.
 pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
@@ -63,19 +65,35 @@ impl Authority {
         self.sign(params)
     }
 
+    /// The same, for clients whose certificate this verifier takes.
+    pub fn server_with_clients(
+        &self,
+        name: &str,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key, verifier)
+    }
+
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
-        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
+        let nobody = Arc::new(NoClientAuth);
+        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key, nobody)
     }
 }
 
-fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+fn config(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-    Arc::new(config)
+    let config = config.with_client_cert_verifier(clients);
+    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
 }
 
 /// Listens, and passes each connection on to another address, which may change.

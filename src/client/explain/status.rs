@@ -61,7 +61,7 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
                 Operation::TransientToken | Operation::Identity => "",
             };
             let wrong = format!("nothing at {path}: the address may have the wrong path{age}");
-            let proxy = "a proxy in front of the server has no route to it: is the server up?";
+            let proxy = "a proxy in front of the server has no route to it (is the server up?)";
             either(sender, &wrong, proxy)
         }
         (408, _) => "the request did not arrive in time".to_owned(),
@@ -162,7 +162,7 @@ fn bad_request(asked: &Asked<'_>, sender: Sender, body: &str, own_words: &str) -
     let refused = format!("the server refuses a query parameter, {parameter}");
     match sender {
         Sender::Server => refused,
-        _ if is_http && wants_https => format!("the port needs `https`{own_words}"),
+        _ if is_http && wants_https => format!("{MAYBE_HTTPS}, as the answer says{own_words}"),
         Sender::Proxy => format!(
             "a proxy in front of the server refused the request{own_words}; `configure_http` can \
              add what it asks for, such as a client certificate"

@@ -1,0 +1,105 @@
+//! The calls beside the two: a server's identity, and requests to its other paths.
+
+use plex_auth::reqwest::Method;
+use plex_auth::{Client, ErrorKind};
+use support::{Server, TOKEN, json, respond};
+
+fn at(server: &Server, prefix: &str) -> Client {
+    support::builder(format!("{}{prefix}", server.url())).build().unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_is_read_without_sending_the_token() {
+    for (body, version, claimed) in [
+        (
+            r#"{"MediaContainer":{"size":0,"claimed":true,"machineIdentifier":"243b47","version":"1.41"}}"#,
+            Some("1.41"),
+            Some(true),
+        ),
+        ("<MediaContainer claimed='0' machineIdentifier='243b47'/>", None, Some(false)),
+        (r#"{"MediaContainer":{"machineIdentifier":"243b47","version":7}}"#, None, None),
+    ] {
+        let server = Server::start(move |_| json(body));
+        let identity = at(&server, "/plex").identity().await.unwrap();
+        assert_eq!(identity.machine_identifier, "243b47");
+        assert_eq!((identity.version.as_deref(), identity.claimed), (version, claimed), "{body}");
+        let request = server.request();
+        assert_eq!((request.method(), request.target()), ("GET", "/plex/identity"));
+        assert!(!request.head.contains(TOKEN), "the token was sent");
+    }
+    let server = Server::start(|_| respond(404, &[], ""));
+    let error = at(&server, "").identity().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_request_has_the_token_and_the_headers_and_stays_below_the_prefix() {
+    let server = Server::start(|_| respond(302, &[("Location", "http://127.0.0.1:1/")], ""));
+    let client = at(&server, "/plex/");
+    let request = client.request(Method::POST, "/playQueues?type=video&uri=a%2Fb/../c").unwrap();
+    let response = request.query(&[("own", "1")]).body("{}").send().await.unwrap();
+    assert_eq!(response.status(), 302);
+    let request = server.request();
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.target(), "/plex/playQueues?type=video&uri=a%2Fb/../c&own=1");
+    for (name, value) in [
+        ("x-plex-token", TOKEN),
+        ("x-plex-client-identifier", "plex-auth-tests"),
+        ("accept", "application/json"),
+        ("accept-encoding", "identity"),
+        ("content-length", "2"),
+    ] {
+        assert_eq!(request.header(name), Some(value), "{name}");
+    }
+    let debug = format!("{:?}", client.request(Method::GET, "/").unwrap());
+    assert!(!debug.contains(TOKEN), "a token is shown");
+}
+
+#[tokio::test]
+async fn a_path_that_leads_elsewhere_is_refused() {
+    let server = Server::start(|_| json("{}"));
+    let client = at(&server, "/plex");
+    for path in [
+        "",
+        "library",
+        "//host/x",
+        "/\\host",
+        "\\\\host",
+        "http://host/x",
+        "@host",
+        ":80/x",
+        "/../x",
+        "/a/../../x",
+        "/..",
+        "/.",
+        "/a/./b",
+        "/%2e%2e/x",
+        "/.%2E/x",
+        "/..%2fx",
+        "/a%2f..%2fx",
+        "/..%5cx",
+        "/%5c%5chost",
+        "/a\nb",
+        "/a\0b",
+        "/a%0ab",
+        "/a\tb",
+        "/a#b",
+        "?a",
+    ] {
+        let error = client.request(Method::GET, path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidAddress, "{path:?}");
+    }
+    for path in [
+        "/",
+        "/:/timeline",
+        "/photo/:/transcode?url=%2F..%2F",
+        "/a b",
+        "/%252e%252e/x",
+        "/...",
+        "/ä?ü=ö",
+    ] {
+        let url = client.request(Method::GET, path).unwrap().build().unwrap().url().clone();
+        assert!(url.as_str().starts_with(&format!("{}/plex/", server.url())), "{path} {url}");
+    }
+    assert_eq!(server.connections(), 0);
+}
