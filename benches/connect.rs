@@ -128,9 +128,7 @@ fn median(mut runs: Vec<Run>) -> Run {
 async fn plex_auth(list: &List, network: &Network) -> Result<Url> {
     let source = SOURCE.parse()?;
     let connect = network.client.connect(&source);
-    // prefer: put the second line in place of the first.
-    let _ = (list.is_remembered, good(network));
-    // let connect = if list.is_remembered { connect.prefer(good(network)?) } else { connect };
+    let connect = if list.is_remembered { connect.prefer(good(network)?) } else { connect };
     Ok(connect.await?.connection().uri.clone())
 }
 

@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut() {
+fn a_body_under_the_limit_takes_less_than_64_mib_however_it_is_cut() {
     fn script(request: &Request) -> Steps {
         let (_, path) = request.path().split_at(1);
         let (case, path) = path.split_once('/').unwrap();
@@ -147,6 +147,6 @@ fn a_body_under_the_limit_takes_less_than_32_mib_however_it_is_cut() {
         assert_eq!(kind.is_none(), *path != SOURCE, "{kind:?}: {name}");
         let growth = mib("VmHWM") - before;
         println!("{growth} MiB after {name}");
-        assert!(growth < 32, "{growth} MiB: {name}");
+        assert!(growth < 64, "{growth} MiB: {name}");
     }
 }

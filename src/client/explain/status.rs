@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use super::{Asked, MAYBE_HTTPS, Operation, clean};
 use crate::address;
@@ -18,8 +18,9 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
     let text = String::from_utf8_lossy(&body);
     let explanation = explanation(&body);
     let sender = sender(headers, &text, explanation.is_some());
-    let is_of_proxy = sender == Sender::Proxy
-        && (headers.contains_key(WWW_AUTHENTICATE) || title(&text).is_some());
+    let is_page = status == StatusCode::FORBIDDEN && title(&text).is_some();
+    let is_of_proxy =
+        sender == Sender::Proxy && (headers.contains_key(WWW_AUTHENTICATE) || is_page);
 
     let kind = match ErrorKind::of_status(status) {
         // It was asked without a token.
@@ -49,7 +50,10 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
             "a login is needed, which the identity of a server is not: is it a Plex Media Server?"
                 .to_owned()
         }
-        (401, sender) => either(sender, TOKEN_REFUSED, "a proxy in front of the server refused"),
+        (401, sender) => {
+            let refused = format!("a proxy in front of the server refused{own_words}");
+            either(sender, TOKEN_REFUSED, &refused)
+        }
         (403, sender) => {
             let refused = format!("a proxy in front of the server refused{own_words}");
             either(sender, NOT_ALLOWED, &refused)
