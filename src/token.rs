@@ -131,13 +131,13 @@ const MISTAKES: [Mistake; 8] = [
     ),
 ];
 
-/// Whether a URL's next parameter follows: `&name=`. A header can carry any other `&`.
+/// Whether a URL's next parameter follows a token: `&name=`. A header can carry any other `&`.
 fn has_parameter(text: &str) -> bool {
-    let is_name = |name: &str| {
-        name.len() >= 3 && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '-')
+    let is_word = |text: &str| {
+        text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.'))
     };
-    let parts = text.split(['&', '?']).skip(1);
-    parts.filter_map(|part| part.split_once('=')).any(|(name, _)| is_name(name))
+    let Some((token, rest)) = text.split_once(['&', '?']) else { return false };
+    is_word(token) && rest.split_once('=').is_some_and(|(name, _)| name.len() >= 3 && is_word(name))
 }
 
 impl FromStr for Token {

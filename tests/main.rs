@@ -1,5 +1,5 @@
 //! What `plex-auth` promises, a module for each promise. Tests that need a process of their own are
-//! separate binaries: `faults`, `memory`, `wiped` and `tls_choices`.
+//! separate binaries: `faults`, `files`, `memory`, `wiped` and `tls_choices`.
 
 mod answers;
 mod building;

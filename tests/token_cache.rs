@@ -244,7 +244,7 @@ async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
     let cached = Cached::new(server());
     cached.assert_token("transient-0", 1).await;
     for count in 1..4 {
-        cached.cache.invalidate(&format!("transient-{}", count - 1));
+        cached.cache.invalidate(format!("transient-{}", count - 1));
         let waiting = cached.call();
         yield_now().await;
         cached.clock.advance(SECOND - MS).await;

@@ -139,9 +139,9 @@ impl ClientBuilder {
     }
 
     /// Whether the token may travel unencrypted, over plain `http`, to any host. Default: `false`,
-    /// only to loopback, private, link-local, unique-local and 100.64.0.0/10 addresses, to names
-    /// without a dot, and to those that end in `.local`, `.lan`, `.internal`, `.home.arpa`, `.home`,
-    /// `.localdomain` or `.ts.net`.
+    /// only to loopback, private, unique-local and 100.64.0.0/10 addresses, to plex.direct names that
+    /// contain one, to names without a dot, and to those that end in `.local`, `.localhost`, `.lan`,
+    /// `.internal`, `.home.arpa`, `.home`, `.localdomain`, `.svc` or `.ts.net`.
     ///
     /// For [`Client::connect`] it is what makes it use plain `http` at all, to the hosts above.
     pub fn allow_insecure_http(mut self, allow: bool) -> Self {

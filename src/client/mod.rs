@@ -1,4 +1,4 @@
-//! `Client`: the two calls.
+//! `Client`: the calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl Client {
     /// Headers, a query, a body and a shorter time can be added to it. `header(..)` adds a value to
     /// one that is there, `headers(..)` replaces it.
     ///
-    /// Redirects are not followed. What the two calls of this crate do is not done: there are no
+    /// Redirects are not followed. What the other calls do is not done: there are no
     /// retries, no limit on the body and no event in the log, and any status is a response. To a
     /// `POST` without a body add `Content-Length: 0` where a proxy answers 411.
     ///
