@@ -274,3 +274,31 @@ async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
         assert!(!format!("{error} {error:?}").contains("secret"), "{body} is shown");
     }
 }
+
+#[tokio::test]
+async fn a_name_with_an_invalid_character_costs_neither_the_token_nor_the_addresses() {
+    let with = |name: &[u8]| {
+        let device = br#"{"MediaContainer":{"Device":{"clientIdentifier":"243b47","name":"#;
+        let rest = br#","accessToken":"a","Connection":{"uri":"https://good"}}}}"#;
+        json([device.as_slice(), name, rest].concat())
+    };
+    let xml_with = |name: &[u8]| {
+        let device = b"<MediaContainer><Device clientIdentifier='243b47' accessToken='a' name='";
+        let rest = b"'><Connection uri='https://good'/></Device></MediaContainer>";
+        respond(200, &[], [device.as_slice(), name, rest].concat())
+    };
+    for (response, name) in [
+        (with(b"\"K\xE4the\""), "K\u{fffd}the"),
+        (with(br#""TV \ud83d""#), "TV \u{fffd}"),
+        (with(b"\"a\x1bb\""), "a b"),
+        (with(br#""a\u001bb""#), "a\u{fffd}b"),
+        (xml_with(b"K\xE4the"), "K\u{fffd}the"),
+        (xml_with(b"TV &#xD83D;"), "TV \u{fffd}"),
+        (xml_with(b"a&#x1b;b"), "a\u{fffd}b"),
+    ] {
+        let device = found(response).await.unwrap();
+        assert_eq!(device.name.as_deref(), Some(name));
+        assert_eq!(device.access_token.expose_secret(), "a");
+        assert_eq!(uris(&device), ["https://good/"]);
+    }
+}
