@@ -18,6 +18,17 @@ type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilde
 ///
 /// The first invalid setting is remembered, and [`build`](Self::build) names it. No setting is read
 /// from the environment.
+///
+/// ```
+/// # fn main() -> Result<(), plex_auth::Error> {
+/// let client = plex_auth::Client::builder("http://192.168.1.20:32400")
+///     .token("xxxx")
+///     .client_identifier("living-room-remote-7f3c")
+///     .timeout(std::time::Duration::from_secs(10))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until `build()` is called"]
 pub struct ClientBuilder {
     address: String,
