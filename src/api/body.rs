@@ -1,6 +1,5 @@
 //! A response's body: read within a limit into one buffer, as JSON, then by the fallbacks.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -164,7 +163,7 @@ pub(crate) fn is_html(text: &str) -> bool {
 
 /// JSON without the characters that it does not allow: a control character becomes a space, half a
 /// surrogate pair U+FFFD.
-fn repair(text: &str) -> Cow<'_, str> {
+fn repair(text: &str) -> String {
     let text = text.replace(|char: char| char.is_ascii_control(), " ");
     let mut repaired = String::with_capacity(text.len());
     let mut rest = text.as_str();
@@ -182,7 +181,7 @@ fn repair(text: &str) -> Cow<'_, str> {
         rest = escape.get(length..).unwrap_or_default();
     }
     repaired.push_str(rest);
-    repaired.into()
+    repaired
 }
 
 /// The UTF-16 code unit of an escape such as `\u00e4`.

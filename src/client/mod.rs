@@ -255,7 +255,12 @@ impl Client {
 
     /// A call to this server, within `timeout`.
     pub(crate) fn call(&self, operation: Operation) -> Call<'_> {
-        let Shared { address, token, settings, .. } = &*self.0;
+        self.call_to(self.address(), operation)
+    }
+
+    /// The same to another address, for the texts of its errors.
+    pub(crate) fn call_to<'a>(&'a self, address: &'a Url, operation: Operation) -> Call<'a> {
+        let Shared { token, settings, .. } = &*self.0;
         let timeout = settings.timeout;
         let asked = Asked { operation, address, token, settings, timeout };
         Call { asked, deadline: after(Instant::now(), timeout), first_until: None }

@@ -271,9 +271,8 @@ impl Client {
     /// - **The first verified one wins.** A remote one waits up to 150 ms for a local `https` one
     ///   that was started before it. When the certificate of a bare IP address gives its
     ///   plex.direct address, the candidate goes on with that.
-    /// - **A transient failure** is retried after 250 ms, doubling to 4 s, without jitter, 6 attempts at
-    ///   most. When only such
-    ///   candidates are left, the race ends after 5 s.
+    /// - **A transient failure** is retried after 250 ms, doubling to 4 s, without jitter, 6 attempts
+    ///   at most. When only such candidates are left, the race ends after 5 s.
     /// - **A second look-up**, with `refresh=1`, is made when every candidate has failed, or after
     ///   3 s, beside the race. Its addresses join at once, and its access token counts.
     /// - **Providers** have no `/identity`: the first `https` connection with a host name is taken,

@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::candidates::{Chooser, Class, GAP, starts};
-use crate::client::{Asked, Call, Client, Operation, Retries, after};
+use crate::client::{Client, Operation, Retries, after};
 use crate::error::{CandidateError, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
 
@@ -201,8 +201,7 @@ impl<'a> Race<'a> {
                 return Event::Asked(index, Ok(()));
             }
             sleep(wait).await;
-            let call = client.call(Operation::Identity);
-            let call = Call { asked: Asked { address: &uri, ..call.asked }, ..call };
+            let call = client.call_to(&uri, Operation::Identity);
             let request = client.0.api.get_identity(&uri);
             // The race watches over the rest of the time.
             let verified = call.attempt(number, until, request, |_, body| {
@@ -334,8 +333,7 @@ impl<'a> Race<'a> {
     fn candidate_error(&self, candidate: &Candidate) -> CandidateError {
         let Candidate { connection, state, attempts, .. } = candidate;
         let unfinished = |summary| {
-            let call = self.client.call(Operation::Identity);
-            let call = Call { asked: Asked { address: &connection.uri, ..call.asked }, ..call };
+            let call = self.client.call_to(&connection.uri, Operation::Identity);
             call.add_to(Error::new(ErrorKind::Timeout, summary), *attempts)
         };
         let error = match (&candidate.error, state) {

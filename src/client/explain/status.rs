@@ -17,8 +17,10 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
     let (headers, url) = (response.headers(), response.url());
     let text = String::from_utf8_lossy(&body);
     let explanation = explanation(&body);
-    let sender = sender(headers, &text, explanation.is_some());
-    let is_page = status == StatusCode::FORBIDDEN && title(&text).is_some();
+    let title = title(&text);
+    let is_form_of_pms = explanation.is_some() || is_page_of_pms(&text, title.as_deref());
+    let sender = sender(headers, &text, is_form_of_pms);
+    let is_page = status == StatusCode::FORBIDDEN && title.is_some();
     let is_of_proxy =
         sender == Sender::Proxy && (headers.contains_key(WWW_AUTHENTICATE) || is_page);
 
@@ -32,10 +34,11 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
         ErrorKind::Unauthorized if is_of_proxy => ErrorKind::Status,
         kind => kind,
     };
-    let own_words = match title(&text) {
+    let own_words = match title {
         Some(title) if sender == Sender::Proxy => format!(" ({})", clean(&title, 100, asked)),
         _ => String::new(),
     };
+    let refused = format!("a proxy in front of the server refused{own_words}");
     let summary = match (status.as_u16(), sender) {
         (300..=399, _) => {
             let to = headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
@@ -50,14 +53,8 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
             "a login is needed, which the identity of a server is not: is it a Plex Media Server?"
                 .to_owned()
         }
-        (401, sender) => {
-            let refused = format!("a proxy in front of the server refused{own_words}");
-            either(sender, TOKEN_REFUSED, &refused)
-        }
-        (403, sender) => {
-            let refused = format!("a proxy in front of the server refused{own_words}");
-            either(sender, NOT_ALLOWED, &refused)
-        }
+        (401, sender) => either(sender, TOKEN_REFUSED, &refused),
+        (403, sender) => either(sender, NOT_ALLOWED, &refused),
         (404, sender) => {
             let path = clean(url.path(), 100, asked);
             let age = match asked.operation {
@@ -94,10 +91,12 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
     Details { status, is_of_proxy, retry_after, server_code, server_message, ..details }.into()
 }
 
-const TOKEN_REFUSED: &str = "the server does not accept the token: it has expired, it is from before a restart of the \
+const TOKEN_REFUSED: &str = "\
+     the server does not accept the token: it has expired, it is from before a restart of the \
      server, it is not a token for this server, or it is a JWT of plex.tv, which a server does not \
      take";
-const NOT_ALLOWED: &str = "the token may not do this (a source is for an admin's token only, or a transient token made \
+const NOT_ALLOWED: &str = "\
+     the token may not do this (a source is for an admin's token only, or a transient token made \
      from one)";
 
 /// Who answered.
@@ -111,11 +110,10 @@ enum Sender {
 
 /// A PMS marks its responses, and proxies pass the mark on. Without it, a body in one of a PMS's
 /// forms is a server's, any other a proxy's.
-fn sender(headers: &HeaderMap, body: &str, is_explained: bool) -> Sender {
+fn sender(headers: &HeaderMap, body: &str, is_form_of_pms: bool) -> Sender {
     const MARKS: [&str; 3] =
         ["x-plex-protocol", "x-plex-content-original-length", "x-plex-content-compressed-length"];
-    if is_explained || is_page_of_pms(body) || MARKS.iter().any(|mark| headers.contains_key(*mark))
-    {
+    if is_form_of_pms || MARKS.iter().any(|mark| headers.contains_key(*mark)) {
         Sender::Server
     } else if headers.contains_key(WWW_AUTHENTICATE) || !body.trim().is_empty() {
         Sender::Proxy
@@ -126,9 +124,9 @@ fn sender(headers: &HeaderMap, body: &str, is_explained: bool) -> Sender {
 
 /// `<html><head><title>Unauthorized</title></head>..`, maybe with a script before the title. Proxies
 /// write a doctype, line breaks, or the number in the title.
-fn is_page_of_pms(body: &str) -> bool {
+fn is_page_of_pms(body: &str, title: Option<&str>) -> bool {
     let is_reason = |title: &str| title.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
-    body.starts_with("<html><head><") && title(body).is_some_and(|title| is_reason(&title))
+    body.starts_with("<html><head><") && title.is_some_and(is_reason)
 }
 
 /// The title of an HTML page, in one line.
