@@ -5,9 +5,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::candidates::{Chooser, Class, GAP, starts};
+use super::candidates::{Choice, Chooser, Class, GAP, starts};
+use crate::api::wire::IdentityBody;
 use crate::client::{Client, Operation, Retries, after};
 use crate::error::{CandidateError, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
@@ -27,20 +29,18 @@ const MAX_ATTEMPTS: u32 = 6;
 enum State {
     /// Starts at this time, or when nothing else runs.
     Waiting(Instant),
-    /// Was asked for the first time, as the candidate with this number.
-    Running(usize),
-    /// Has failed in a transient way, and is asked again.
-    Retrying,
-    Failed,
+    Running,
+    /// Failed for the first time at this time, in a transient way, and is asked again.
+    Retrying(Instant),
+    /// Failed for the first time at this time, and is not asked again.
+    Failed(Instant),
 }
 
 struct Candidate {
     connection: Connection,
     state: State,
-    attempts: u32,
-    /// When the first attempt is cut off, because a pooled connection may be dead.
-    first_until: Option<Instant>,
     retries: Retries,
+    /// Of the last attempt, or why it is skipped.
     error: Option<Error>,
 }
 
@@ -51,7 +51,6 @@ enum Event {
 }
 
 /// Whether the source is looked up again beside the race.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresh {
     At(Instant),
     Running,
@@ -64,18 +63,16 @@ pub(super) struct Race<'a> {
     /// With the access token that counts.
     device: Device,
     chooser: Chooser<'a>,
+    deadline: Instant,
+    is_reconnection: bool,
+    /// In the order in which they start.
     candidates: Vec<Candidate>,
     events: FuturesUnordered<BoxFuture<'a, Event>>,
-    started: usize,
-    is_reconnection: bool,
     refresh: Refresh,
     /// The text about a look-up that failed.
     problem: String,
-    /// Since when all that is left fails in a transient way.
-    stuck: Option<Instant>,
     /// A verified candidate, and until when it waits for a local one.
     verified: Option<(usize, Instant)>,
-    deadline: Instant,
 }
 
 /// What a race ends with: the device with the connection that won, or why there is none.
@@ -92,50 +89,42 @@ impl<'a> Race<'a> {
         deadline: Instant,
     ) -> Self {
         let begin = Instant::now();
-        let refresh = match is_reconnection {
-            true => Refresh::Done(begin),
-            false => Refresh::At(after(begin, REFRESH_AFTER)),
-        };
-        let (candidates, events, problem) = Default::default();
-        let (stuck, verified) = (None, None);
         let listed = device.connections.clone();
         let mut race = Self {
             client,
             source,
             device,
             chooser,
-            candidates,
-            events,
-            started: 0,
-            is_reconnection,
-            refresh,
-            problem,
-            stuck,
-            verified,
             deadline,
+            is_reconnection,
+            candidates: Vec::new(),
+            events: FuturesUnordered::new(),
+            refresh: match is_reconnection {
+                true => Refresh::Done(begin),
+                false => Refresh::At(after(begin, REFRESH_AFTER)),
+            },
+            problem: String::new(),
+            verified: None,
         };
         let time = deadline.saturating_duration_since(begin);
         race.add(listed, |classes| starts(classes, time));
         race
     }
 
-    /// Adds connections, which start at the times from now that `starts` says.
+    /// Adds connections, which start at the times from now that `starts` returns.
     fn add(&mut self, listed: Vec<Connection>, starts: impl Fn(&[Class]) -> Vec<Duration>) {
+        let now = Instant::now();
         let chosen = self.chooser.choose(listed);
         let usable = chosen.iter().filter(|choice| choice.skipped.is_none());
         let mut starts = starts(&usable.map(|choice| choice.class).collect::<Vec<_>>()).into_iter();
-        let now = Instant::now();
-        for choice in chosen {
-            let state = match choice.skipped {
+        for Choice { connection, skipped, .. } in chosen {
+            let state = match skipped {
                 None => State::Waiting(after(now, starts.next().unwrap_or_default())),
-                Some(_) => State::Failed,
+                Some(_) => State::Failed(now),
             };
-            let error = choice.skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
+            let error = skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
             let retries = Retries::without_jitter(MAX_ATTEMPTS, self.deadline);
-            let connection = choice.connection;
-            let (attempts, first_until) = (0, None);
-            let candidate = Candidate { connection, state, attempts, first_until, retries, error };
-            self.candidates.push(candidate);
+            self.candidates.push(Candidate { connection, state, retries, error });
         }
     }
 
@@ -143,77 +132,66 @@ impl<'a> Race<'a> {
         loop {
             self.start_what_is_due();
             self.look_up_what_is_due();
-            if let Some(winner) = self.winner() {
-                return Ok((self.device, winner));
+            if let Some(connection) = self.winner() {
+                return Ok((self.device, connection));
             }
-            let wake = match self.wake() {
-                Some(wake) if Instant::now() < self.deadline => wake.min(self.deadline),
-                _ => break,
-            };
-            match timeout_at(wake, self.events.next()).await {
+            let end = self.end();
+            if Instant::now() >= end {
+                let errors =
+                    self.candidates.iter().map(|candidate| self.candidate_error(candidate));
+                return Err((self.problem.clone(), errors.collect()));
+            }
+            match timeout_at(self.next_due().min(end), self.events.next()).await {
                 Ok(Some(Event::Asked(index, Ok(())))) => self.verify(index),
                 Ok(Some(Event::Asked(index, Err(error)))) => self.fail(index, error),
                 Ok(Some(Event::LookedUp(device))) => self.join(device),
                 Ok(None) | Err(_) => {}
             }
         }
-        let errors = self.candidates.iter().map(|candidate| self.candidate_error(candidate));
-        Err((self.problem.clone(), errors.collect()))
-    }
-
-    fn is_any(&self, is_alike: impl Fn(State) -> bool) -> bool {
-        self.candidates.iter().any(|candidate| is_alike(candidate.state))
     }
 
     /// Starts every candidate whose time has come, or the next one where nothing runs that may still
     /// succeed.
     fn start_what_is_due(&mut self) {
-        loop {
-            let waiting = self.candidates.iter().enumerate();
-            let waiting = waiting.filter_map(|(index, candidate)| match candidate.state {
-                State::Waiting(at) => Some((at, index)),
-                _ => None,
-            });
-            let Some((at, index)) = waiting.min() else { return };
-            let may_succeed = |state| matches!(state, State::Running(_) | State::Retrying);
-            if at > Instant::now() && self.is_any(may_succeed) {
+        while let Some((at, index)) = self.next_start() {
+            let may_succeed = |state| matches!(state, State::Running | State::Retrying(_));
+            let mut states = self.candidates.iter().map(|candidate| candidate.state);
+            if at > Instant::now() && states.any(may_succeed) {
                 return;
             }
-            self.started = self.started.saturating_add(1);
-            let started = State::Running(self.started);
-            self.ask(index, started, Duration::ZERO);
+            self.ask(index, State::Running, 1, Duration::ZERO);
         }
     }
 
+    /// When which candidate starts next.
+    fn next_start(&self) -> Option<(Instant, usize)> {
+        let candidates = self.candidates.iter().enumerate();
+        let waiting = candidates.filter_map(|(index, candidate)| match candidate.state {
+            State::Waiting(at) => Some((at, index)),
+            _ => None,
+        });
+        waiting.min()
+    }
+
     /// Asks a candidate for its identity, after a wait.
-    fn ask(&mut self, index: usize, state: State, wait: Duration) {
+    fn ask(&mut self, index: usize, state: State, number: u32, wait: Duration) {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         candidate.state = state;
-        candidate.attempts = candidate.attempts.saturating_add(1);
-        let (number, uri) = (candidate.attempts, candidate.connection.uri.clone());
-        let (client, source) = (self.client, self.source);
+        let (client, source, uri) = (self.client, self.source, candidate.connection.uri.clone());
         let is_limited = self.is_reconnection && number == 1;
         let until = is_limited.then(|| after(Instant::now(), FIRST_ANSWER));
-        candidate.first_until = until;
         let asking = async move {
             if source.is_provider() {
                 // It has no `/identity`: its certificate is checked at the first call.
                 return Event::Asked(index, Ok(()));
             }
             sleep(wait).await;
-            let call = client.call_to(&uri, Operation::Identity);
-            let request = client.0.api.get_identity(&uri);
-            // The race watches over the rest of the time.
-            let verified = call.attempt(number, until, request, |_, body| {
-                match source.matches(&body.media_container.machine_identifier) {
-                    true => Ok(()),
-                    false => {
-                        let summary = "another server answers there";
-                        Err(Error::unusable(ErrorKind::WrongServer, summary))
-                    }
-                }
-            });
-            Event::Asked(index, verified.await)
+            let mut result = verify(client, source, &uri, number, until).await;
+            if result.is_err() && until.is_some_and(|until| until <= Instant::now()) {
+                // On a new connection.
+                result = verify(client, source, &uri, number.saturating_add(1), None).await;
+            }
+            Event::Asked(index, result)
         };
         self.events.push(asking.boxed());
     }
@@ -221,7 +199,8 @@ impl<'a> Race<'a> {
     /// Looks the source up again, once: when its time has come, or when every candidate has failed.
     fn look_up_what_is_due(&mut self) {
         let Refresh::At(at) = self.refresh else { return };
-        if Instant::now() >= at || !self.is_any(|state| state != State::Failed) {
+        let is_failed = |candidate: &Candidate| matches!(candidate.state, State::Failed(_));
+        if Instant::now() >= at || self.candidates.iter().all(is_failed) {
             self.refresh = Refresh::Running;
             let (client, source) = (self.client, self.source);
             self.events.push(client.look_up(source, true).map(Event::LookedUp).boxed());
@@ -230,86 +209,74 @@ impl<'a> Race<'a> {
 
     /// The connection that has won.
     fn winner(&self) -> Option<Connection> {
-        let (winner, until) = self.verified?;
-        let winner = self.candidates.get(winner)?;
-        let number = |candidate: &Candidate| match candidate.state {
-            State::Running(number) => Some(number),
-            _ => None,
+        let (index, until) = self.verified?;
+        let winner = &self.candidates.get(index)?.connection;
+        let is_remote = !winner.local && !winner.relay;
+        let is_awaited = |earlier: &Candidate| {
+            earlier.state == State::Running && is_local_https(&earlier.connection)
         };
-        let is_waited_for = |other: &Candidate| {
-            let is_earlier = number(other).is_some_and(|other| Some(other) < number(winner));
-            is_earlier && is_local_https(&other.connection)
-        };
-        let waits = Instant::now() < until && self.candidates.iter().any(is_waited_for);
-        (!waits).then(|| winner.connection.clone())
+        let mut earlier = self.candidates.iter().take(index);
+        let waits = is_remote && Instant::now() < until && earlier.any(is_awaited);
+        (!waits).then(|| winner.clone())
     }
 
-    /// When something happens next that is no event, or nothing when nothing can happen any more.
-    fn wake(&mut self) -> Option<Instant> {
-        let starts = self.candidates.iter().filter_map(|candidate| match candidate.state {
-            State::Waiting(at) => Some(at),
-            _ => None,
-        });
-        let refresh = match self.refresh {
-            Refresh::At(at) => Some(at),
-            Refresh::Running | Refresh::Done(_) => None,
-        };
-        let until = self.verified.map(|(_, until)| until);
-        let others = starts.chain(refresh).chain(until).min();
-
-        let is_fresh = |state| matches!(state, State::Waiting(_) | State::Running(_));
-        if self.is_any(is_fresh) {
-            self.stuck = None;
-            return Some(others.unwrap_or(self.deadline));
-        }
-        let stuck = *self.stuck.get_or_insert_with(Instant::now);
-        match self.refresh {
-            Refresh::Done(at) if self.is_any(|state| state == State::Retrying) => {
-                let end = after(stuck.max(at), RESTART);
-                (Instant::now() < end).then_some(end)
+    /// When the race ends without a winner: in the past where no candidate can succeed any more.
+    fn end(&self) -> Instant {
+        let Refresh::Done(mut since) = self.refresh else { return self.deadline };
+        let mut time = Duration::ZERO;
+        for candidate in &self.candidates {
+            let (State::Retrying(at) | State::Failed(at)) = candidate.state else {
+                return self.deadline;
+            };
+            since = since.max(at);
+            if matches!(candidate.state, State::Retrying(_)) {
+                time = RESTART;
             }
-            Refresh::Done(_) => None,
-            Refresh::At(_) | Refresh::Running => Some(others.unwrap_or(self.deadline)),
         }
+        after(since, time).min(self.deadline)
     }
 
+    /// When something happens that is no event, at the deadline at the latest.
+    fn next_due(&self) -> Instant {
+        let start = self.next_start().map(|(at, _)| at);
+        let until = self.verified.map(|(_, until)| until);
+        let refresh = if let Refresh::At(at) = self.refresh { Some(at) } else { None };
+        [start, until, refresh].into_iter().flatten().min().unwrap_or(self.deadline)
+    }
+
+    /// What is verified second wins only where the first waits for it.
     fn verify(&mut self, index: usize) {
         let Some(candidate) = self.candidates.get(index) else { return };
-        let waits = match candidate.connection {
-            Connection { local: false, relay: false, .. } => LOCAL_HEAD_START,
-            _ => Duration::ZERO,
-        };
-        // What comes second wins only where the first waits for it.
         if self.verified.is_none() || is_local_https(&candidate.connection) {
-            let until = after(Instant::now(), waits).min(self.deadline);
+            let until = after(Instant::now(), LOCAL_HEAD_START).min(self.deadline);
             self.verified = Some((index, until));
         }
     }
 
     fn fail(&mut self, index: usize, error: Error) {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
-        if candidate.first_until.take().is_some_and(|until| until <= Instant::now()) {
-            // It has not failed: the next attempt has a new connection.
-            let state = candidate.state;
-            return self.ask(index, state, Duration::ZERO);
-        }
-        candidate.error = Some(error.clone());
-        if candidate.attempts >= MAX_ATTEMPTS {
-            candidate.state = State::Failed;
-            return;
-        }
+        let number = error.attempts().saturating_add(1);
+        let since = match candidate.state {
+            State::Retrying(since) => since,
+            _ => Instant::now(),
+        };
         let suggested = error.suggested_address().cloned();
         let suggested = suggested.and_then(|uri| self.chooser.replace(&candidate.connection, uri));
-        if let Some(connection) = suggested {
+        let is_transient = error.is_retryable() || error.kind() == ErrorKind::Timeout;
+        let next = if number > MAX_ATTEMPTS {
+            None
+        } else if let Some(connection) = suggested {
             // The same machine, by the name that its certificate has.
             candidate.connection = connection;
-            let state = candidate.state;
-            return self.ask(index, state, Duration::ZERO);
-        }
-        let is_transient = error.is_retryable() || error.kind() == ErrorKind::Timeout;
-        match is_transient.then(|| candidate.retries.wait(&error)).flatten() {
-            Some(wait) => self.ask(index, State::Retrying, wait),
-            None => candidate.state = State::Failed,
+            Some((candidate.state, Duration::ZERO))
+        } else {
+            let wait = is_transient.then(|| candidate.retries.wait(&error)).flatten();
+            wait.map(|wait| (State::Retrying(since), wait))
+        };
+        candidate.error = Some(error);
+        match next {
+            Some((state, wait)) => self.ask(index, state, number, wait),
+            None => candidate.state = State::Failed(since),
         }
     }
 
@@ -331,19 +298,35 @@ impl<'a> Race<'a> {
     }
 
     fn candidate_error(&self, candidate: &Candidate) -> CandidateError {
-        let Candidate { connection, state, attempts, .. } = candidate;
-        let unfinished = |summary| {
+        let Candidate { connection, state, error, .. } = candidate;
+        let error = error.clone().unwrap_or_else(|| {
+            let (summary, attempts) = match state {
+                State::Waiting(_) => ("not tried before the time was up", 0),
+                _ => ("no answer before the time was up", 1),
+            };
             let call = self.client.call_to(&connection.uri, Operation::Identity);
-            call.add_to(Error::new(ErrorKind::Timeout, summary), *attempts)
-        };
-        let error = match (&candidate.error, state) {
-            (Some(error), _) => error.clone(),
-            (None, State::Waiting(_)) => unfinished("not tried before the time was up"),
-            (None, _) => unfinished("no answer before the time was up"),
-        };
+            call.add_to(Error::new(ErrorKind::Timeout, summary), attempts)
+        });
         let origin = crate::address::origin(&connection.uri);
         CandidateError { origin, relay: connection.relay, error }
     }
+}
+
+/// Asks a server for its identity, once. The race watches over the rest of the time.
+async fn verify(
+    client: &Client,
+    source: &Source,
+    uri: &Url,
+    number: u32,
+    until: Option<Instant>,
+) -> Result<(), Error> {
+    let call = client.call_to(uri, Operation::Identity);
+    let read =
+        |_, body: IdentityBody| match source.matches(&body.media_container.machine_identifier) {
+            true => Ok(()),
+            false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
+        };
+    call.attempt(number, until, client.0.api.get_identity(uri), read).await
 }
 
 fn is_local_https(connection: &Connection) -> bool {
