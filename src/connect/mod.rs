@@ -128,16 +128,16 @@ struct Handle {
     source: Source,
     options: Options,
     /// Held for a few instructions at a time.
-    state: Mutex<State>,
-    /// Held by the caller who reconnects: when the last reconnection was started.
-    reconnecting: tokio::sync::Mutex<Option<Instant>>,
+    now: Mutex<Found>,
+    /// Held by the caller who reconnects.
+    last: tokio::sync::Mutex<Last>,
 }
 
-struct State {
-    now: Found,
-    /// The number of reconnections that have ended, and how and when the last one did.
-    ended: u64,
-    last: Option<(Instant, Result<(), Error>)>,
+/// The last reconnection: when it was started, and when and how one ended.
+#[derive(Default)]
+struct Last {
+    started: Option<Instant>,
+    ended: Option<(Instant, Result<(), Error>)>,
 }
 
 /// What a race has found.
@@ -153,26 +153,25 @@ const SPACING: Duration = Duration::from_secs(1);
 
 impl Connected {
     fn from_parts(asked: Client, source: Source, options: Options, now: Found) -> Self {
-        let state = Mutex::new(State { now, ended: 0, last: None });
-        let reconnecting = tokio::sync::Mutex::default();
-        Self(Arc::new(Handle { asked, source, options, state, reconnecting }))
+        let (now, last) = (Mutex::new(now), tokio::sync::Mutex::default());
+        Self(Arc::new(Handle { asked, source, options, now, last }))
     }
 
     /// The source's client: bound to [`connection`](Self::connection), with the source's own access
     /// token; headers, settings and pooled connections are those of the client that connected. It
     /// stays as it is when the handle reconnects: ask for it anew.
     pub fn client(&self) -> Client {
-        self.state().now.client.clone()
+        self.now().client.clone()
     }
 
     /// The connection that was verified.
     pub fn connection(&self) -> Connection {
-        self.state().now.connection.clone()
+        self.now().connection.clone()
     }
 
     /// What is known of the source.
     pub fn device(&self) -> Device {
-        self.state().now.device.clone()
+        self.now().device.clone()
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
@@ -194,32 +193,27 @@ impl Connected {
     /// Those of [`Client::connect`].
     pub async fn reconnect(&self) -> Result<(), Error> {
         check_runtime()?;
-        let Handle { asked, source, options, reconnecting, .. } = &*self.0;
-        let ended = self.state().ended;
-        let mut started = reconnecting.lock().await;
-        {
-            let state = self.state();
-            match &state.last {
-                Some((_, result)) if state.ended != ended => return result.clone(),
-                Some((at, Ok(()))) if at.elapsed() < SPACING => return Ok(()),
-                _ => {}
-            }
+        let Handle { asked, source, options, last, .. } = &*self.0;
+        let called = Instant::now();
+        let mut last = last.lock().await;
+        match &last.ended {
+            Some((at, result)) if *at > called => return result.clone(),
+            Some((at, Ok(()))) if at.elapsed() < SPACING => return Ok(()),
+            _ => {}
         }
-        if let Some(started) = *started {
+        if let Some(started) = last.started {
             sleep_until(after(started, SPACING)).await;
         }
-        *started = Some(Instant::now());
+        last.started = Some(Instant::now());
         let Connection { uri, relay, .. } = self.connection();
         let found = find(asked, source, options, Some(uri).filter(|_| !relay), true).await;
-        let mut state = self.state();
-        let result = found.map(|found| state.now = found);
-        state.ended = state.ended.wrapping_add(1);
-        state.last = Some((Instant::now(), result.clone()));
+        let result = found.map(|found| *self.now() = found);
+        last.ended = Some((Instant::now(), result.clone()));
         result
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn now(&self) -> MutexGuard<'_, Found> {
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A handle with this client and connection, for tests. It reconnects by asking the client's
