@@ -14,6 +14,7 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub use super::generated::types::{
@@ -43,7 +44,7 @@ impl<T: Into<String>> From<T> for WireToken {
 impl<'de> Deserialize<'de> for WireToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own error would repeat a number.
-        let token = deserializer.deserialize_any(AnyValue(PhantomData))?;
+        let token = Self::from_json(Value::deserialize(deserializer)?);
         token.ok_or_else(|| D::Error::custom("a token is a string"))
     }
 }
@@ -81,9 +82,9 @@ impl From<&str> for Lenient<String> {
     }
 }
 
-impl<'de, T: FromScalar> Deserialize<'de> for Lenient<T> {
+impl<'de, T: FromJson> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue(PhantomData)).map(Self)
+        Value::deserialize(deserializer).map(T::from_json).map(Self)
     }
 }
 
@@ -98,105 +99,53 @@ impl<T> schemars::JsonSchema for Lenient<T> {
     }
 }
 
-/// The JSON that a [`Lenient`] is read from.
-pub(crate) enum Scalar<'a> {
-    Flag(bool),
-    Number(i64),
-    Text(&'a str),
+/// A type that is read from any JSON, where it can be.
+pub(crate) trait FromJson: Sized {
+    fn from_json(json: Value) -> Option<Self>;
 }
 
-/// A type that is read from a scalar, where it can be.
-pub(crate) trait FromScalar: Sized {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self>;
+impl FromJson for String {
+    fn from_json(json: Value) -> Option<Self> {
+        if let Value::String(text) = json {
+            Some(text).filter(|text| !text.is_empty())
+        } else {
+            None
+        }
+    }
 }
 
-impl FromScalar for String {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        match scalar {
-            Scalar::Text(text) if !text.is_empty() => Some(text.to_owned()),
+impl FromJson for WireToken {
+    fn from_json(json: Value) -> Option<Self> {
+        if let Value::String(text) = json { Some(text.into()) } else { None }
+    }
+}
+
+impl FromJson for Url {
+    fn from_json(json: Value) -> Option<Self> {
+        json.as_str()?.parse().ok()
+    }
+}
+
+impl FromJson for i64 {
+    fn from_json(json: Value) -> Option<Self> {
+        json.as_i64().or_else(|| json.as_str()?.parse().ok())
+    }
+}
+
+impl FromJson for u16 {
+    fn from_json(json: Value) -> Option<Self> {
+        i64::from_json(json)?.try_into().ok()
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(json: Value) -> Option<Self> {
+        match (json.as_bool(), json.as_i64(), json.as_str()) {
+            (Some(flag), ..) => Some(flag),
+            (_, Some(1), _) | (.., Some("1" | "true")) => Some(true),
+            (_, Some(0), _) | (.., Some("0" | "false")) => Some(false),
             _ => None,
         }
-    }
-}
-
-impl FromScalar for WireToken {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        if let Scalar::Text(text) = scalar { Some(text.into()) } else { None }
-    }
-}
-
-impl FromScalar for Url {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        if let Scalar::Text(text) = scalar { text.parse().ok() } else { None }
-    }
-}
-
-impl FromScalar for i64 {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        match scalar {
-            Scalar::Number(number) => Some(number),
-            Scalar::Text(text) => text.parse().ok(),
-            Scalar::Flag(_) => None,
-        }
-    }
-}
-
-impl FromScalar for u16 {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        i64::from_scalar(scalar).and_then(|number| number.try_into().ok())
-    }
-}
-
-impl FromScalar for bool {
-    fn from_scalar(scalar: Scalar<'_>) -> Option<Self> {
-        match scalar {
-            Scalar::Flag(flag) => Some(flag),
-            Scalar::Number(1) | Scalar::Text("1" | "true") => Some(true),
-            Scalar::Number(0) | Scalar::Text("0" | "false") => Some(false),
-            _ => None,
-        }
-    }
-}
-
-struct AnyValue<T>(PhantomData<T>);
-
-impl<'de, T: FromScalar> Visitor<'de> for AnyValue<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Option<T>, E> {
-        Ok(T::from_scalar(Scalar::Flag(flag)))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Option<T>, E> {
-        Ok(T::from_scalar(Scalar::Number(number)))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Option<T>, E> {
-        Ok(number.try_into().ok().and_then(|number| T::from_scalar(Scalar::Number(number))))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Option<T>, E> {
-        Ok(T::from_scalar(Scalar::Text(text)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Option<T>, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Option<T>, A::Error> {
-        IgnoredAny.visit_map(object).map(|_| None)
     }
 }
 
@@ -253,7 +202,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOrObject<T> {
 mod tests {
     use super::*;
 
-    fn read<T: FromScalar>(json: &str) -> Option<T> {
+    fn read<T: FromJson>(json: &str) -> Option<T> {
         serde_json::from_str::<Lenient<T>>(json).unwrap().0
     }
 
