@@ -1,12 +1,9 @@
 //! A response's body: read within a limit into one buffer, as JSON, then by the fallbacks.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame};
+use futures_util::stream;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use reqwest::{Response, ResponseBuilderExt as _};
 use serde::de::DeserializeOwned;
@@ -14,6 +11,8 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::xml;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a body was not read to its end. The cause of the `reqwest::Error` that a read returns.
 #[derive(Clone, Copy, Debug)]
@@ -41,51 +40,27 @@ impl std::error::Error for Refused {}
 /// The same response, with a body that is collected into one buffer of at most `max_bytes`. The
 /// original keeps the read buffer of every piece alive, however small the pieces are.
 pub(super) fn within(response: Response, max_bytes: usize) -> Response {
-    let refused = match response.content_length() {
-        _ if is_compressed(response.headers()) => Some(Refused::Compressed),
-        Some(length) if length > max_bytes as u64 => Some(Refused::TooLarge(max_bytes)),
-        _ => None,
-    };
     // With its URL, or reqwest would parse a placeholder.
     let collected = http::Response::builder().url(response.url().clone());
-    let body = Collected { body: response.into(), read: Vec::new(), max_bytes, refused };
-    collected.body(reqwest::Body::wrap(body)).unwrap_or_default().into()
+    let body = reqwest::Body::wrap_stream(stream::once(collect(response, max_bytes)));
+    collected.body(body).unwrap_or_default().into()
 }
 
-struct Collected {
-    body: reqwest::Body,
-    read: Vec<u8>,
-    max_bytes: usize,
-    refused: Option<Refused>,
-}
-
-impl Body for Collected {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        while self.refused.is_none() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    if data.len() > self.max_bytes.saturating_sub(self.read.len()) {
-                        self.refused = Some(Refused::TooLarge(self.max_bytes));
-                    }
-                    self.read.extend_from_slice(&data);
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None if self.read.is_empty() => return Poll::Ready(None),
-                None => {
-                    let read = std::mem::take(&mut self.read);
-                    return Poll::Ready(Some(Ok(Frame::data(read.into()))));
-                }
-            }
-        }
-        Poll::Ready(self.refused.map(|refused| Err(refused.into())))
+async fn collect(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, BoxError> {
+    if is_compressed(response.headers()) {
+        return Err(Refused::Compressed.into());
     }
+    if response.content_length().is_some_and(|length| length > max_bytes as u64) {
+        return Err(Refused::TooLarge(max_bytes).into());
+    }
+    let mut read = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if chunk.len() > max_bytes.saturating_sub(read.len()) {
+            return Err(Refused::TooLarge(max_bytes).into());
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read)
 }
 
 /// The beginning of an error's body, which may be endless or never come: what has arrived in time.
