@@ -138,7 +138,7 @@ pub(crate) fn is_html(text: &str) -> bool {
 
 /// JSON without the characters that it does not allow: a control character becomes a space, half a
 /// surrogate pair U+FFFD.
-fn repair(text: &str) -> String {
+pub(super) fn repair(text: &str) -> String {
     let text = text.replace(|char: char| char.is_ascii_control(), " ");
     let mut repaired = String::with_capacity(text.len());
     let mut rest = text.as_str();

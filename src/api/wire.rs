@@ -14,8 +14,10 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
+
+use super::body::repair;
 
 pub use super::generated::types::{
     Connection, Device, ErrorBody, ErrorEntry, IdentityBody, IdentityContainer, MaintenanceBody,
@@ -44,7 +46,8 @@ impl<T: Into<String>> From<T> for WireToken {
 impl<'de> Deserialize<'de> for WireToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own error would repeat a number.
-        let token = Self::from_json(Value::deserialize(deserializer)?);
+        let json = String::from(Box::<str>::from(Box::<RawValue>::deserialize(deserializer)?));
+        let token = text(&Zeroizing::new(json)).map(Self::from);
         token.ok_or_else(|| D::Error::custom("a token is a string"))
     }
 }
@@ -84,7 +87,8 @@ impl From<&str> for Lenient<String> {
 
 impl<'de, T: FromJson> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(T::from_json).map(Self)
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(T::from_json(json.get())))
     }
 }
 
@@ -101,50 +105,45 @@ impl<T> schemars::JsonSchema for Lenient<T> {
 
 /// A type that is read from any JSON, where it can be.
 pub(crate) trait FromJson: Sized {
-    fn from_json(json: Value) -> Option<Self>;
+    fn from_json(json: &str) -> Option<Self>;
+}
+
+/// Of a JSON string.
+fn text(json: &str) -> Option<String> {
+    serde_json::from_str(json).or_else(|_| serde_json::from_str(&repair(json))).ok()
 }
 
 impl FromJson for String {
-    fn from_json(json: Value) -> Option<Self> {
-        if let Value::String(text) = json {
-            Some(text).filter(|text| !text.is_empty())
-        } else {
-            None
-        }
-    }
-}
-
-impl FromJson for WireToken {
-    fn from_json(json: Value) -> Option<Self> {
-        if let Value::String(text) = json { Some(text.into()) } else { None }
+    fn from_json(json: &str) -> Option<Self> {
+        text(json).filter(|text| !text.is_empty())
     }
 }
 
 impl FromJson for Url {
-    fn from_json(json: Value) -> Option<Self> {
-        json.as_str()?.parse().ok()
+    fn from_json(json: &str) -> Option<Self> {
+        String::from_json(json)?.parse().ok()
     }
 }
 
 impl FromJson for i64 {
-    fn from_json(json: Value) -> Option<Self> {
-        json.as_i64().or_else(|| json.as_str()?.parse().ok())
+    fn from_json(json: &str) -> Option<Self> {
+        json.parse().ok().or_else(|| String::from_json(json)?.parse().ok())
     }
 }
 
 impl FromJson for u16 {
-    fn from_json(json: Value) -> Option<Self> {
+    fn from_json(json: &str) -> Option<Self> {
         i64::from_json(json)?.try_into().ok()
     }
 }
 
 impl FromJson for bool {
-    fn from_json(json: Value) -> Option<Self> {
-        match (json.as_bool(), json.as_i64(), json.as_str()) {
-            (Some(flag), ..) => Some(flag),
-            (_, Some(1), _) | (.., Some("1" | "true")) => Some(true),
-            (_, Some(0), _) | (.., Some("0" | "false")) => Some(false),
-            _ => None,
+    fn from_json(json: &str) -> Option<Self> {
+        match i64::from_json(json) {
+            Some(1) => Some(true),
+            Some(0) => Some(false),
+            Some(_) => None,
+            None => json.parse().ok().or_else(|| String::from_json(json)?.parse().ok()),
         }
     }
 }
