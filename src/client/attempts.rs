@@ -64,6 +64,7 @@ fn waits() -> ExponentialBuilder {
 /// A call under way.
 pub(crate) struct Call<'a> {
     pub(crate) asked: Asked<'a>,
+    pub(crate) max_retries: u32,
     pub(crate) deadline: Instant,
     /// When the first attempt ends, if sooner than by `timeout`, which reqwest watches over.
     pub(crate) first_until: Option<Instant>,
@@ -89,9 +90,8 @@ impl Call<'_> {
                 Err(error) if error.is_retryable() => error,
                 result => return result,
             };
-            let retries = retries.get_or_insert_with(|| {
-                Retries::new(self.asked.settings.max_retries, MAX_CONNECTS, self.deadline)
-            });
+            let retries = retries
+                .get_or_insert_with(|| Retries::new(self.max_retries, MAX_CONNECTS, self.deadline));
             let is_cut_off = until.is_some_and(|until| until <= Instant::now());
             match retries.wait(&error) {
                 // The next attempt has a new connection.

@@ -39,8 +39,19 @@ pub struct ClientBuilder {
     first_error: Option<Error>,
 }
 
+impl Client {
+    /// Starts to build a client of the server at `address`.
+    ///
+    /// The address is an `http` or `https` URL, without credentials, query and fragment. A path
+    /// prefix is kept (`https://host/plex`). Plain `http` is accepted for hosts in the machine, the
+    /// home or a VPN only, see [`ClientBuilder::allow_insecure_http`].
+    pub fn builder(address: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::for_address(address.into())
+    }
+}
+
 impl ClientBuilder {
-    pub(super) fn for_address(address: String) -> Self {
+    fn for_address(address: String) -> Self {
         let settings = Settings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),

@@ -61,15 +61,6 @@ pub(crate) struct Settings {
 }
 
 impl Client {
-    /// Starts to build a client of the server at `address`.
-    ///
-    /// The address is an `http` or `https` URL, without credentials, query and fragment. A path
-    /// prefix is kept (`https://host/plex`). Plain `http` is accepted for hosts in the machine, the
-    /// home or a VPN only, see [`ClientBuilder::allow_insecure_http`].
-    pub fn builder(address: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::for_address(address.into())
-    }
-
     fn from_parts(
         http: reqwest::Client,
         mut headers: HeaderMap,
@@ -261,9 +252,10 @@ impl Client {
     /// The same to another address, for the texts of its errors.
     pub(crate) fn call_to<'a>(&'a self, address: &'a Url, operation: Operation) -> Call<'a> {
         let Shared { token, settings, .. } = &*self.0;
-        let timeout = settings.timeout;
-        let asked = Asked { operation, address, token, settings, timeout };
-        Call { asked, deadline: after(Instant::now(), timeout), first_until: None }
+        let Settings { connect_timeout, timeout, max_retries, .. } = *settings;
+        let asked = Asked { operation, address, token, connect_timeout, timeout };
+        let deadline = after(Instant::now(), timeout);
+        Call { asked, max_retries, deadline, first_until: None }
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::address;
-use crate::client::Settings;
 use crate::source::Connection;
 
 /// Which connections a caller allows.
@@ -39,7 +38,7 @@ pub(super) struct Choice {
 
 /// Chooses the candidates of a race, from one list or from several.
 pub(super) struct Chooser<'a> {
-    settings: &'a Settings,
+    allow_insecure_http: bool,
     is_provider: bool,
     prefer: Option<&'a Url>,
     only: &'a Only,
@@ -52,13 +51,13 @@ pub(super) struct Chooser<'a> {
 
 impl<'a> Chooser<'a> {
     pub(super) fn new(
-        settings: &'a Settings,
+        allow_insecure_http: bool,
         is_provider: bool,
         prefer: Option<&'a Url>,
         only: &'a Only,
     ) -> Self {
         let (seen, hosts) = Default::default();
-        Self { settings, is_provider, prefer, only, seen, direct: 0, relays: 0, hosts }
+        Self { allow_insecure_http, is_provider, prefer, only, seen, direct: 0, relays: 0, hosts }
     }
 
     /// The connections that were not seen before, by class, and local before remote within each.
@@ -119,7 +118,7 @@ impl<'a> Chooser<'a> {
         }
         if self.is_provider && (is_http || address::is_ip_address(uri)) {
             Some("a provider is reached by `https` and a host name only")
-        } else if is_http && !self.settings.allow_insecure_http {
+        } else if is_http && !self.allow_insecure_http {
             Some(
                 "plain `http` does not prove who answers: allow it with `.allow_insecure_http(true)`",
             )

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{Asked, Call, Client, Operation, after, check_runtime};
+use crate::client::{Asked, Call, Client, Operation, Settings, after, check_runtime};
 use crate::error::{CandidateError, Details, Error, ErrorKind, escape};
 use crate::source::{Connection, Device, Source};
 
@@ -301,14 +301,16 @@ async fn find(
 ) -> Result<Found, Error> {
     let (now, timeout) = (Instant::now(), options.timeout);
     let deadline = after(now, timeout);
-    let settings = &asked.0.settings;
-    let first = if refresh { timeout.min(settings.connect_timeout) } else { timeout };
+    let Settings { connect_timeout, allow_insecure_http, .. } = asked.0.settings;
+    let first = if refresh { timeout.min(connect_timeout) } else { timeout };
     let call = asked.call(Operation::Source);
     let asked_within = Asked { timeout, ..call.asked };
-    let call = Call { asked: asked_within, deadline, first_until: Some(after(now, first)) };
+    let first_until = Some(after(now, first));
+    let call = Call { asked: asked_within, deadline, first_until, ..call };
     let device = asked.look_up_by(&call, source, refresh).await?;
 
-    let chooser = Chooser::new(settings, source.is_provider(), prefer.as_ref(), &*options.only);
+    let (is_provider, prefer) = (source.is_provider(), prefer.as_ref());
+    let chooser = Chooser::new(allow_insecure_http, is_provider, prefer, &*options.only);
     let race = Race::new(asked, source, device, refresh, chooser, deadline);
     match race.run().await {
         Ok((device, connection)) => {

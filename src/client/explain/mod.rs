@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::api::Raw;
 use crate::api::body::{self, Undecodable};
-use crate::client::Settings;
 use crate::error::{Error, ErrorKind, escape};
 use crate::token::Token;
 
@@ -53,7 +52,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) operation: Operation,
     pub(crate) address: &'a Url,
     pub(crate) token: &'a Token,
-    pub(crate) settings: &'a Settings,
+    pub(crate) connect_timeout: Duration,
     /// How long the call may take.
     pub(crate) timeout: Duration,
 }

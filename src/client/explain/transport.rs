@@ -27,7 +27,7 @@ pub(super) fn explain(error: reqwest::Error, asked: &Asked<'_>) -> Error {
     let is_dead = !error.is_connect()
         && io.is_some_and(|io| io.kind() == Io::TimedOut && io.raw_os_error().is_some());
     let (kind, summary) = if error.is_timeout() && error.is_connect() {
-        let limit = asked.settings.connect_timeout;
+        let limit = asked.connect_timeout;
         let summary = format!("no connection within {limit:?} (`connect_timeout`)");
         (ErrorKind::Timeout, summary + default_port(asked))
     } else if error.is_timeout() && !is_dead {
