@@ -318,65 +318,6 @@ impl std::error::Error for Error {
     }
 }
 
-/// For tests of code that handles errors. The setters change an error that has no other clone.
-#[cfg(feature = "test-util")]
-impl Error {
-    /// An error of a kind, with the status that goes with it.
-    ///
-    /// ```
-    /// use plex_auth::{Error, ErrorKind};
-    /// use std::time::Duration;
-    ///
-    /// let error = Error::for_test(ErrorKind::Unavailable).with_retry_after(Duration::from_secs(5));
-    /// assert!(error.is_retryable() && error.retry_after().is_some());
-    /// ```
-    pub fn for_test(kind: ErrorKind) -> Self {
-        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
-        let mut statuses = statuses.into_iter().filter_map(|code| StatusCode::from_u16(code).ok());
-        let status = statuses.find(|status| ErrorKind::of_status(*status) == kind);
-        Details { status, ..Details::new(kind, "an error made for a test") }.into()
-    }
-
-    /// The text, in place of "an error made for a test".
-    #[must_use]
-    pub fn with_text(self, text: impl Into<String>) -> Self {
-        self.with(|details| details.summary = text.into())
-    }
-
-    /// What [`status()`](Self::status) returns.
-    #[must_use]
-    pub fn with_status(self, status: StatusCode) -> Self {
-        self.with(|details| details.status = Some(status))
-    }
-
-    /// What [`retry_after()`](Self::retry_after) returns.
-    #[must_use]
-    pub fn with_retry_after(self, wait: Duration) -> Self {
-        self.with(|details| details.retry_after = Some(wait))
-    }
-
-    /// What [`attempts()`](Self::attempts) returns.
-    #[must_use]
-    pub fn with_attempts(self, attempts: u32) -> Self {
-        self.with(|details| details.attempts = attempts)
-    }
-
-    /// What [`candidates()`](Self::candidates) returns: origins, such as
-    /// `https://10.0.2.123:32400`, and what happened there.
-    #[must_use]
-    pub fn with_candidates<T: Into<String>>(
-        self,
-        candidates: impl IntoIterator<Item = (T, Error)>,
-    ) -> Self {
-        let candidate = |(origin, error): (T, Error)| CandidateError {
-            origin: origin.into(),
-            relay: false,
-            error,
-        };
-        self.with(|details| details.candidates = candidates.into_iter().map(candidate).collect())
-    }
-}
-
 /// Why a connection of a source failed or was skipped. From [`Error::candidates`].
 #[derive(Clone, Debug)]
 pub struct CandidateError {

@@ -21,6 +21,8 @@ mod connect;
 mod dns;
 mod error;
 mod source;
+#[cfg(feature = "test-util")]
+mod test_util;
 mod token;
 mod token_cache;
 

@@ -27,7 +27,7 @@ use crate::token::{Timestamp, Token, TransientToken};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Source(String);
+pub struct Source(pub(crate) String);
 
 impl Source {
     /// Another server, by its client identifier, which is its `machineIdentifier`.
@@ -48,11 +48,6 @@ impl Source {
     /// characters.
     pub fn provider(identifier: impl AsRef<str>) -> Result<Self, Error> {
         Self::with_prefix("provider://", identifier.as_ref())
-    }
-
-    #[cfg(feature = "test-util")]
-    pub(crate) fn for_test() -> Self {
-        Self("server://test".to_owned())
     }
 
     /// A provider has no `/identity`.
@@ -277,32 +272,16 @@ impl Device {
         let client_identifier = printable(client_identifier);
         Ok(Self { name, client_identifier, access_token, connections })
     }
-
-    /// A device with these connections, neither local nor relayed, for tests.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let uri = "https://10-0-2-123.93b1.plex.direct:32400".parse()?;
-    /// let mut device = plex_auth::Device::for_test("243b47", "xxxx".parse()?, [uri]);
-    /// device.connections[0].local = true;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "test-util")]
-    pub fn for_test(
-        identifier: impl Into<String>,
-        access_token: Token,
-        uris: impl IntoIterator<Item = Url>,
-    ) -> Self {
-        let connections = uris.into_iter().map(|uri| Connection::new(uri, None, None, None));
-        let (client_identifier, connections) = (identifier.into(), connections.collect());
-        Self { name: None, client_identifier, access_token, connections }
-    }
 }
 
 impl Connection {
     /// With what is left out taken from the URI.
-    fn new(uri: Url, protocol: Option<String>, address: Option<String>, port: Option<u16>) -> Self {
+    pub(crate) fn new(
+        uri: Url,
+        protocol: Option<String>,
+        address: Option<String>,
+        port: Option<u16>,
+    ) -> Self {
         let host = || uri.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         Self {
             protocol: protocol.unwrap_or_else(|| uri.scheme().to_owned()),

@@ -278,23 +278,6 @@ impl TransientToken {
         Self { token, requested_at }
     }
 
-    /// A transient token that was fetched at this time, for tests of code that uses one.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), plex_auth::Error> {
-    /// use std::time::{Duration, SystemTime};
-    ///
-    /// let fetched_at = SystemTime::now() - Duration::from_secs(47 * 60 * 60);
-    /// let token = plex_auth::TransientToken::for_test("xxxx".parse()?, fetched_at);
-    /// assert!(token.time_left() <= Duration::from_secs(60 * 60));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "test-util")]
-    pub fn for_test(token: Token, fetched_at: SystemTime) -> Self {
-        Self::new(token, Timestamp { wall: fetched_at, ..Timestamp::now() })
-    }
-
     /// The token itself.
     pub fn token(&self) -> &Token {
         &self.token

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::address;
 use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType};
 use crate::api::{self, Inner, generated};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::source::{Device, Identity, Source};
 use crate::token::{IntoToken, Token, TransientToken};
 
@@ -226,6 +226,22 @@ impl Client {
         let url = address::below(self.address(), path)?;
         let Inner { headers, .. } = &self.0.api.inner;
         Ok(self.0.api.client.request(method, url).headers(headers.clone()))
+    }
+
+    /// Asks whether the source answers at an address: one attempt, whose time is its caller's.
+    pub(crate) async fn verify(
+        &self,
+        uri: &Url,
+        source: &Source,
+        number: u32,
+        until: Option<Instant>,
+    ) -> Result<(), Error> {
+        let call = self.call_to(uri, Operation::Identity);
+        let read = |_, body| match source.matches(&Identity::from_wire(body).machine_identifier) {
+            true => Ok(()),
+            false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
+        };
+        call.attempt(number, until, self.0.api.get_identity(uri), read).await
     }
 
     pub(crate) async fn look_up(&self, source: &Source, refresh: bool) -> Result<Device, Error> {

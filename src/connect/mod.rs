@@ -45,9 +45,16 @@ pub struct Connect {
 
 /// What holds for every reconnection, too.
 #[derive(Clone)]
-struct Options {
+pub(crate) struct Options {
     only: Arc<Only>,
     timeout: Duration,
+}
+
+impl Options {
+    /// The defaults.
+    pub(crate) fn of(client: &Client) -> Self {
+        Self { only: Arc::new(|_| true), timeout: client.0.settings.timeout }
+    }
 }
 
 impl Connect {
@@ -142,17 +149,17 @@ struct Last {
 
 /// What a race has found.
 #[derive(Clone)]
-struct Found {
-    client: Client,
-    device: Device,
-    connection: Connection,
+pub(crate) struct Found {
+    pub(crate) client: Client,
+    pub(crate) device: Device,
+    pub(crate) connection: Connection,
 }
 
 /// The time between the starts of two reconnections.
 const SPACING: Duration = Duration::from_secs(1);
 
 impl Connected {
-    fn from_parts(asked: Client, source: Source, options: Options, now: Found) -> Self {
+    pub(crate) fn from_parts(asked: Client, source: Source, options: Options, now: Found) -> Self {
         let (now, last) = (Mutex::new(now), tokio::sync::Mutex::default());
         Self(Arc::new(Handle { asked, source, options, now, last }))
     }
@@ -215,22 +222,6 @@ impl Connected {
     fn now(&self) -> MutexGuard<'_, Found> {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A handle with this client and connection, for tests. It reconnects by asking the client's
-    /// server for the source `server://test`.
-    #[cfg(feature = "test-util")]
-    pub fn for_test(client: Client, connection: Connection) -> Self {
-        let source = Source::for_test();
-        let device = Device {
-            name: None,
-            client_identifier: source.identifier().to_owned(),
-            access_token: client.0.token.clone(),
-            connections: vec![connection.clone()],
-        };
-        let options = Options { only: Arc::new(|_| true), timeout: client.0.settings.timeout };
-        let found = Found { client: client.clone(), device, connection };
-        Self::from_parts(client, source, options, found)
-    }
 }
 
 impl fmt::Debug for Connected {
@@ -287,8 +278,8 @@ impl Client {
     /// [`ErrorKind::Unreachable`], whose [`candidates()`](Error::candidates) say why each connection
     /// failed.
     pub fn connect(&self, source: &Source) -> Connect {
-        let options = Options { only: Arc::new(|_| true), timeout: self.0.settings.timeout };
-        Connect { asked: self.clone(), source: source.clone(), prefer: None, options }
+        let (asked, source, options) = (self.clone(), source.clone(), Options::of(self));
+        Connect { asked, source, prefer: None, options }
     }
 }
 

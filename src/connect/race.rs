@@ -5,11 +5,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::candidates::{Choice, Chooser, Class, GAP, starts};
-use crate::api::wire::IdentityBody;
 use crate::client::{Client, Operation, Retries, after};
 use crate::error::{CandidateError, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
@@ -186,10 +184,10 @@ impl<'a> Race<'a> {
                 return Event::Asked(index, Ok(()));
             }
             sleep(wait).await;
-            let mut result = verify(client, source, &uri, number, until).await;
+            let mut result = client.verify(&uri, source, number, until).await;
             if result.is_err() && until.is_some_and(|until| until <= Instant::now()) {
                 // On a new connection.
-                result = verify(client, source, &uri, number.saturating_add(1), None).await;
+                result = client.verify(&uri, source, number.saturating_add(1), None).await;
             }
             Event::Asked(index, result)
         };
@@ -310,23 +308,6 @@ impl<'a> Race<'a> {
         let origin = crate::address::origin(&connection.uri);
         CandidateError { origin, relay: connection.relay, error }
     }
-}
-
-/// Asks a server for its identity, once. The race watches over the rest of the time.
-async fn verify(
-    client: &Client,
-    source: &Source,
-    uri: &Url,
-    number: u32,
-    until: Option<Instant>,
-) -> Result<(), Error> {
-    let call = client.call_to(uri, Operation::Identity);
-    let read =
-        |_, body: IdentityBody| match source.matches(&body.media_container.machine_identifier) {
-            true => Ok(()),
-            false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
-        };
-    call.attempt(number, until, client.0.api.get_identity(uri), read).await
 }
 
 fn is_local_https(connection: &Connection) -> bool {

@@ -1,0 +1,116 @@
+//! Errors, tokens, devices and handles without a server, for tests. Feature `test-util`.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{StatusCode, Url};
+
+use crate::client::Client;
+use crate::connect::{Connected, Found, Options};
+use crate::error::{CandidateError, Details, Error, ErrorKind};
+use crate::source::{Connection, Device, Source};
+use crate::token::{Timestamp, Token, TransientToken};
+
+/// For tests of code that handles errors. The setters change an error that has no other clone.
+impl Error {
+    /// An error of a kind, with the status that goes with it.
+    ///
+    /// ```
+    /// use plex_auth::{Error, ErrorKind};
+    /// use std::time::Duration;
+    ///
+    /// let error = Error::for_test(ErrorKind::Unavailable).with_retry_after(Duration::from_secs(5));
+    /// assert!(error.is_retryable() && error.retry_after().is_some());
+    /// ```
+    pub fn for_test(kind: ErrorKind) -> Self {
+        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
+        let mut statuses = statuses.into_iter().filter_map(|code| StatusCode::from_u16(code).ok());
+        let status = statuses.find(|status| ErrorKind::of_status(*status) == kind);
+        Details { status, ..Details::new(kind, "an error made for a test") }.into()
+    }
+
+    /// The text, in place of "an error made for a test".
+    #[must_use]
+    pub fn with_text(self, text: impl Into<String>) -> Self {
+        self.with(|details| details.summary = text.into())
+    }
+
+    /// What [`status()`](Self::status) returns.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        self.with(|details| details.status = Some(status))
+    }
+
+    /// What [`retry_after()`](Self::retry_after) returns.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        self.with(|details| details.retry_after = Some(wait))
+    }
+
+    /// What [`candidates()`](Self::candidates) returns: origins, such as
+    /// `https://10.0.2.123:32400`, and what happened there.
+    #[must_use]
+    pub fn with_candidates<T: Into<String>>(
+        self,
+        candidates: impl IntoIterator<Item = (T, Error)>,
+    ) -> Self {
+        let candidate = |(origin, error): (T, Error)| CandidateError {
+            origin: origin.into(),
+            relay: false,
+            error,
+        };
+        self.with(|details| details.candidates = candidates.into_iter().map(candidate).collect())
+    }
+}
+
+impl TransientToken {
+    /// A transient token that was fetched at this time, for tests of code that uses one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), plex_auth::Error> {
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let fetched_at = SystemTime::now() - Duration::from_secs(47 * 60 * 60);
+    /// let token = plex_auth::TransientToken::for_test("xxxx".parse()?, fetched_at);
+    /// assert!(token.time_left() <= Duration::from_secs(60 * 60));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_test(token: Token, fetched_at: SystemTime) -> Self {
+        Self::new(token, Timestamp { wall: fetched_at, ..Timestamp::now() })
+    }
+}
+
+impl Device {
+    /// A device with these connections, neither local nor relayed, for tests.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let uri = "https://10-0-2-123.93b1.plex.direct:32400".parse()?;
+    /// let mut device = plex_auth::Device::for_test("243b47", "xxxx".parse()?, [uri]);
+    /// device.connections[0].local = true;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_test(
+        identifier: impl Into<String>,
+        access_token: Token,
+        uris: impl IntoIterator<Item = Url>,
+    ) -> Self {
+        let connections = uris.into_iter().map(|uri| Connection::new(uri, None, None, None));
+        let (client_identifier, connections) = (identifier.into(), connections.collect());
+        Self { name: None, client_identifier, access_token, connections }
+    }
+}
+
+impl Connected {
+    /// A handle with this client and connection, for tests. It reconnects by asking the client's
+    /// server for the source `server://test`.
+    pub fn for_test(client: Client, connection: Connection) -> Self {
+        let source = Source("server://test".to_owned());
+        let (identifier, access_token) = (source.identifier(), client.0.token.clone());
+        let mut device = Device::for_test(identifier, access_token, []);
+        device.connections.push(connection.clone());
+        let found = Found { client: client.clone(), device, connection };
+        Self::from_parts(client.clone(), source, Options::of(&client), found)
+    }
+}
