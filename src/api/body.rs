@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
+use super::wire::repair;
 use super::xml;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -134,34 +135,6 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecodable>
 pub(crate) fn is_html(text: &str) -> bool {
     let starts = |with: &str| text.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with));
     starts("<html") || starts("<!doctype html")
-}
-
-/// JSON without the characters that it does not allow: a control character becomes a space, half a
-/// surrogate pair U+FFFD.
-pub(super) fn repair(text: &str) -> String {
-    let text = text.replace(|char: char| char.is_ascii_control(), " ");
-    let mut repaired = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
-        repaired.push_str(before);
-        let second = escape.get(6..).and_then(code_unit);
-        let (kept, length) = match (code_unit(escape), second) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
-            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
-            _ => (escape.get(..2), 2),
-        };
-        // A backslash before a character of several bytes, or at the end: an error either way.
-        let (kept, length) = kept.map_or((escape, escape.len()), |kept| (kept, length));
-        repaired.push_str(kept);
-        rest = escape.get(length..).unwrap_or_default();
-    }
-    repaired.push_str(rest);
-    repaired
-}
-
-/// The UTF-16 code unit of an escape such as `\u00e4`.
-fn code_unit(escape: &str) -> Option<u16> {
-    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 #[cfg(test)]

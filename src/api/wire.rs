@@ -17,8 +17,6 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Se
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::body::repair;
-
 pub use super::generated::types::{
     Connection, Device, ErrorBody, ErrorEntry, IdentityBody, IdentityContainer, MaintenanceBody,
     MaintenanceResponse, SourceBody, SourceContainer, TransientTokenBody, TransientTokenContainer,
@@ -146,6 +144,34 @@ impl FromJson for bool {
             None => json.parse().ok().or_else(|| String::from_json(json)?.parse().ok()),
         }
     }
+}
+
+/// JSON without the characters that it does not allow: a control character becomes a space, half a
+/// surrogate pair U+FFFD.
+pub(super) fn repair(text: &str) -> String {
+    let text = text.replace(|char: char| char.is_ascii_control(), " ");
+    let mut repaired = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        repaired.push_str(before);
+        let second = escape.get(6..).and_then(code_unit);
+        let (kept, length) = match (code_unit(escape), second) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
+            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
+            _ => (escape.get(..2), 2),
+        };
+        // A backslash before a character of several bytes, or at the end: an error either way.
+        let (kept, length) = kept.map_or((escape, escape.len()), |kept| (kept, length));
+        repaired.push_str(kept);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    repaired.push_str(rest);
+    repaired
+}
+
+/// The UTF-16 code unit of an escape such as `\u00e4`.
+fn code_unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 /// A list of objects, from a list or from a lone object. The first 1,000 are kept; `null` is left

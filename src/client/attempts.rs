@@ -11,40 +11,38 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address;
 use crate::api::Raw;
-use crate::client::explain::{self, Asked};
+use crate::client::explain::{self, Context};
 use crate::error::{Error, ErrorKind};
 use crate::token::Timestamp;
 
-/// What may be repeated after a transient failure: the waits, and how many of them are left.
+/// How many times a call is retried when no connection can be made.
+const MAX_CONNECTS: u32 = 2;
+
+/// The waits between the attempts, which end with the number of retries or with the deadline.
 pub(crate) struct Retries {
     waits: ExponentialBackoff,
-    /// How many after a failure without a connection.
-    connects_left: u32,
-    retries_left: u32,
+    /// How many more after a failure without a connection.
+    connects: u32,
     deadline: Instant,
 }
 
 impl Retries {
-    /// Waits of 250 ms, doubling to 4 s, with jitter of up to as much again, so that the clients of
-    /// a restarted server don't come back all at once.
+    /// With jitter, so that the clients of a restarted server don't come back all at once.
     pub(crate) fn new(retries: u32, connects: u32, deadline: Instant) -> Self {
-        let waits = waits().with_jitter().build();
-        Self { waits, connects_left: connects, retries_left: retries, deadline }
+        Self { waits: waits(retries).with_jitter().build(), connects, deadline }
     }
 
-    /// The same waits without jitter, for a person who waits: a source that was down for 3 s is found
-    /// 0.75 s later. With jitter it could be 4 s later.
-    pub(crate) fn without_jitter(retries: u32, deadline: Instant) -> Self {
-        let waits = waits().build();
-        Self { waits, connects_left: retries, retries_left: retries, deadline }
+    /// Without jitter, for a person who waits: a source that was down for 3 s is found 0.75 s later.
+    /// With jitter it could be 4 s later.
+    pub(crate) fn without_jitter(deadline: Instant) -> Self {
+        Self { waits: waits(u32::MAX).build(), connects: u32::MAX, deadline }
     }
 
     /// The wait before the next attempt, which a server can lengthen by `Retry-After`. There is no
     /// next one when it would begin after the deadline.
     pub(crate) fn wait(&mut self, error: &Error) -> Option<Duration> {
-        self.retries_left = self.retries_left.checked_sub(1)?;
         if error.kind() == ErrorKind::Connect {
-            self.connects_left = self.connects_left.checked_sub(1)?;
+            self.connects = self.connects.checked_sub(1)?;
         }
         let wait = self.waits.next()?;
         let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
@@ -54,16 +52,17 @@ impl Retries {
     }
 }
 
-fn waits() -> ExponentialBuilder {
+/// 250 ms, doubling to 4 s. Jitter adds up to as much again.
+fn waits(retries: u32) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(4))
-        .without_max_times()
+        .with_max_times(retries.try_into().unwrap_or(usize::MAX))
 }
 
 /// A call under way.
 pub(crate) struct Call<'a> {
-    pub(crate) asked: Asked<'a>,
+    pub(crate) context: Context<'a>,
     pub(crate) max_retries: u32,
     pub(crate) deadline: Instant,
     /// When the first attempt ends, if sooner than by `timeout`, which reqwest watches over.
@@ -71,6 +70,15 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The same call with other times, from now on: for all attempts, and for the first one.
+    pub(crate) fn within(mut self, timeout: Duration, first: Duration) -> Self {
+        let now = Instant::now();
+        self.context.timeout = timeout;
+        self.deadline = after(now, timeout);
+        self.first_until = Some(after(now, first.min(timeout)));
+        self
+    }
+
     /// Makes attempts until one succeeds, fails in a way that is not transient, or no more fit.
     pub(crate) async fn run<T, U, F>(
         &self,
@@ -115,18 +123,19 @@ impl Call<'_> {
         T: DeserializeOwned,
     {
         let sent_at = Timestamp::now();
-        let answered = match until {
-            None => request.await.map_err(Some),
-            Some(until) => match timeout_at(until, Box::pin(request)).await {
-                Ok(answered) => answered.map_err(Some),
-                Err(_) => Err(None),
-            },
+        let answer = async {
+            match request.await {
+                Ok(response) => Ok(response.into_inner()),
+                // Boxed, as most calls don't need its space.
+                Err(raw) => Box::pin(explain::failure(raw, &self.context)).await,
+            }
         };
-        let body = match answered {
-            Ok(response) => Ok(response.into_inner()),
-            Err(Some(raw)) => Box::pin(explain::failure(raw, &self.asked)).await,
-            Err(None) if until < Some(self.deadline) => Err(explain::no_answer()),
-            Err(None) => Err(explain::timed_out(&self.asked)),
+        let body = match until {
+            None => answer.await,
+            Some(until) => timeout_at(until, Box::pin(answer)).await.unwrap_or_else(|_| {
+                let is_last = until >= self.deadline;
+                Err(if is_last { explain::timed_out(&self.context) } else { explain::no_answer() })
+            }),
         };
         let result = body.and_then(|body| read(sent_at, body));
         let result = result.map_err(|error| self.add_to(error, number));
@@ -134,8 +143,8 @@ impl Call<'_> {
         let error = result.as_ref().err();
         let status = error.map_or(Some(StatusCode::OK), Error::status);
         tracing::debug!(
-            operation = self.asked.operation.name(),
-            origin = address::origin(self.asked.address),
+            operation = self.context.operation.name(),
+            origin = address::origin(self.context.address),
             status = status.map(|status| status.as_u16()),
             error = error.map(|error| tracing::field::display(error.kind())),
             elapsed = ?sent_at.monotonic.elapsed(),
@@ -147,16 +156,13 @@ impl Call<'_> {
     /// Adds to an error what was asked of whom, and how often.
     pub(crate) fn add_to(&self, error: Error, attempts: u32) -> Error {
         error.with(|details| {
-            details.operation = self.asked.operation.text().to_owned();
-            details.origin = Some(address::origin(self.asked.address));
+            details.operation = self.context.operation.text().to_owned();
+            details.origin = Some(address::origin(self.context.address));
             let is_sent = details.kind != ErrorKind::HttpSetup;
             details.attempts = if is_sent { attempts } else { 0 };
         })
     }
 }
-
-/// How many times a call is retried when no connection can be made.
-const MAX_CONNECTS: u32 = 2;
 
 /// Requests and timers panic where there is no runtime.
 pub(crate) fn check_runtime() -> Result<(), Error> {

@@ -21,7 +21,7 @@ mod explain;
 
 pub(crate) use attempts::{Call, Retries, after, check_runtime};
 pub use builder::ClientBuilder;
-pub(crate) use explain::{Asked, Operation};
+pub(crate) use explain::{Context, Operation};
 
 /// A client of one Plex Media Server, with one token.
 ///
@@ -160,7 +160,7 @@ impl Client {
     /// [`Unauthorized`]: crate::ErrorKind::Unauthorized
     #[doc(alias = "GetSourceConnectionInformation")]
     pub async fn source_connection_information(&self, source: &Source) -> Result<Device, Error> {
-        self.look_up(source, false).await
+        self.look_up(self.call(Operation::Source), source, false).await
     }
 
     /// As [`source_connection_information`](Self::source_connection_information), but the server
@@ -174,7 +174,7 @@ impl Client {
         &self,
         source: &Source,
     ) -> Result<Device, Error> {
-        self.look_up(source, true).await
+        self.look_up(self.call(Operation::Source), source, true).await
     }
 
     /// Asks the server which one it is: `GET /identity`, without the token. It tells whether a server
@@ -244,14 +244,9 @@ impl Client {
         call.attempt(number, until, self.0.api.get_identity(uri), read).await
     }
 
-    pub(crate) async fn look_up(&self, source: &Source, refresh: bool) -> Result<Device, Error> {
-        self.look_up_by(&self.call(Operation::Source), source, refresh).await
-    }
-
-    /// The same, as a call with times of its own.
-    pub(crate) async fn look_up_by(
+    pub(crate) async fn look_up(
         &self,
-        call: &Call<'_>,
+        call: Call<'_>,
         source: &Source,
         refresh: bool,
     ) -> Result<Device, Error> {
@@ -269,9 +264,9 @@ impl Client {
     pub(crate) fn call_to<'a>(&'a self, address: &'a Url, operation: Operation) -> Call<'a> {
         let Shared { token, settings, .. } = &*self.0;
         let Settings { connect_timeout, timeout, max_retries, .. } = *settings;
-        let asked = Asked { operation, address, token, connect_timeout, timeout };
+        let context = Context { operation, address, token, connect_timeout, timeout };
         let deadline = after(Instant::now(), timeout);
-        Call { asked, max_retries, deadline, first_until: None }
+        Call { context, max_retries, deadline, first_until: None }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{Asked, Call, Client, Operation, Settings, after, check_runtime};
-use crate::error::{CandidateError, Details, Error, ErrorKind, escape};
+use crate::client::{Client, Operation, Settings, after, check_runtime};
+use crate::error::Error;
 use crate::source::{Connection, Device, Source};
 
 mod candidates;
@@ -37,7 +37,8 @@ use race::Race;
 /// ```
 #[must_use = "nothing is connected until this is awaited"]
 pub struct Connect {
-    asked: Client,
+    /// Of the server that looks the source up.
+    server: Client,
     source: Source,
     prefer: Option<Url>,
     options: Options,
@@ -89,15 +90,15 @@ impl IntoFuture for Connect {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { asked, source, prefer, options } = self;
+            let Self { server, source, prefer, options } = self;
             if options.timeout.is_zero() {
                 return Err(Error::setting(
                     "timeout",
                     "it is zero, so no connection could be made",
                 ));
             }
-            let found = find(&asked, &source, &options, prefer, false).await?;
-            Ok(Connected::from_parts(asked, source, options, found))
+            let found = find(&server, &source, &options, prefer, false).await?;
+            Ok(Connected::from_parts(server, source, options, found))
         })
     }
 }
@@ -131,11 +132,11 @@ impl fmt::Debug for Connect {
 pub struct Connected(Arc<Handle>);
 
 struct Handle {
-    asked: Client,
+    server: Client,
     source: Source,
     options: Options,
     /// Held for a few instructions at a time.
-    now: Mutex<Found>,
+    current: Mutex<Found>,
     /// Held by the caller who reconnects.
     last: tokio::sync::Mutex<Last>,
 }
@@ -159,26 +160,31 @@ pub(crate) struct Found {
 const SPACING: Duration = Duration::from_secs(1);
 
 impl Connected {
-    pub(crate) fn from_parts(asked: Client, source: Source, options: Options, now: Found) -> Self {
-        let (now, last) = (Mutex::new(now), tokio::sync::Mutex::default());
-        Self(Arc::new(Handle { asked, source, options, now, last }))
+    pub(crate) fn from_parts(
+        server: Client,
+        source: Source,
+        options: Options,
+        found: Found,
+    ) -> Self {
+        let (current, last) = (Mutex::new(found), tokio::sync::Mutex::default());
+        Self(Arc::new(Handle { server, source, options, current, last }))
     }
 
     /// The source's client: bound to [`connection`](Self::connection), with the source's own access
     /// token; headers, settings and pooled connections are those of the client that connected. It
     /// stays as it is when the handle reconnects: ask for it anew.
     pub fn client(&self) -> Client {
-        self.now().client.clone()
+        self.current().client.clone()
     }
 
     /// The connection that was verified.
     pub fn connection(&self) -> Connection {
-        self.now().connection.clone()
+        self.current().connection.clone()
     }
 
     /// What is known of the source.
     pub fn device(&self) -> Device {
-        self.now().device.clone()
+        self.current().device.clone()
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
@@ -200,7 +206,7 @@ impl Connected {
     /// Those of [`Client::connect`].
     pub async fn reconnect(&self) -> Result<(), Error> {
         check_runtime()?;
-        let Handle { asked, source, options, last, .. } = &*self.0;
+        let Handle { server, source, options, last, .. } = &*self.0;
         let called = Instant::now();
         let mut last = last.lock().await;
         match &last.ended {
@@ -213,14 +219,14 @@ impl Connected {
         }
         last.started = Some(Instant::now());
         let Connection { uri, relay, .. } = self.connection();
-        let found = find(asked, source, options, Some(uri).filter(|_| !relay), true).await;
-        let result = found.map(|found| *self.now() = found);
+        let found = find(server, source, options, Some(uri).filter(|_| !relay), true).await;
+        let result = found.map(|found| *self.current() = found);
         last.ended = Some((Instant::now(), result.clone()));
         result
     }
 
-    fn now(&self) -> MutexGuard<'_, Found> {
-        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Found> {
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -278,48 +284,29 @@ impl Client {
     /// [`ErrorKind::Unreachable`], whose [`candidates()`](Error::candidates) say why each connection
     /// failed.
     pub fn connect(&self, source: &Source) -> Connect {
-        let (asked, source, options) = (self.clone(), source.clone(), Options::of(self));
-        Connect { asked, source, prefer: None, options }
+        let (server, source, options) = (self.clone(), source.clone(), Options::of(self));
+        Connect { server, source, prefer: None, options }
     }
 }
 
 async fn find(
-    asked: &Client,
+    server: &Client,
     source: &Source,
     options: &Options,
     prefer: Option<Url>,
-    refresh: bool,
+    is_reconnection: bool,
 ) -> Result<Found, Error> {
-    let (now, timeout) = (Instant::now(), options.timeout);
-    let deadline = after(now, timeout);
-    let Settings { connect_timeout, allow_insecure_http, .. } = asked.0.settings;
-    let first = if refresh { timeout.min(connect_timeout) } else { timeout };
-    let call = asked.call(Operation::Source);
-    let asked_within = Asked { timeout, ..call.asked };
-    let first_until = Some(after(now, first));
-    let call = Call { asked: asked_within, deadline, first_until, ..call };
-    let device = asked.look_up_by(&call, source, refresh).await?;
+    let Settings { connect_timeout, allow_insecure_http, .. } = server.0.settings;
+    // After a change of network, the look-up's pooled connection may be dead.
+    let first = if is_reconnection { connect_timeout } else { options.timeout };
+    let call = server.call(Operation::Source).within(options.timeout, first);
+    let deadline = call.deadline;
+    let device = server.look_up(call, source, is_reconnection).await?;
 
     let (is_provider, prefer) = (source.is_provider(), prefer.as_ref());
     let chooser = Chooser::new(allow_insecure_http, is_provider, prefer, &*options.only);
-    let race = Race::new(asked, source, device, refresh, chooser, deadline);
-    match race.run().await {
-        Ok((device, connection)) => {
-            let client = asked.bind(connection.uri.clone(), device.access_token.clone());
-            Ok(Found { client, device, connection })
-        }
-        Err((problem, candidates)) => Err(unreachable(source, &problem, candidates)),
-    }
-}
-
-fn unreachable(source: &Source, problem: &str, candidates: Vec<CandidateError>) -> Error {
-    let summary = match candidates.is_empty() {
-        true => format!("it has no connections{problem}: is it running, and signed in to plex.tv?"),
-        false => format!("no connection works{problem}"),
-    };
-    let attempts = candidates.iter().map(|candidate| candidate.error.attempts());
-    let attempts = attempts.fold(0, u32::saturating_add);
-    let operation = format!("connecting to {}", escape(source.as_ref(), 100));
-    let details = Details::new(ErrorKind::Unreachable, summary);
-    Details { operation, attempts, candidates, ..details }.into()
+    let race = Race::new(server, source, device, is_reconnection, chooser, deadline);
+    let (device, connection) = race.run().await?;
+    let client = server.bind(connection.uri.clone(), device.access_token.clone());
+    Ok(Found { client, device, connection })
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::candidates::{Choice, Chooser, Class, GAP, starts};
 use crate::client::{Client, Operation, Retries, after};
-use crate::error::{CandidateError, Error, ErrorKind};
+use crate::error::{CandidateError, Details, Error, ErrorKind, escape};
 use crate::source::{Connection, Device, Source};
 
 /// How long a verified remote connection waits for a local one that was started before it.
@@ -73,9 +73,6 @@ pub(super) struct Race<'a> {
     verified: Option<(usize, Instant)>,
 }
 
-/// What a race ends with: the device with the connection that won, or why there is none.
-pub(super) type Outcome = Result<(Device, Connection), (String, Vec<CandidateError>)>;
-
 impl<'a> Race<'a> {
     /// A reconnection begins with a look-up with `refresh=1`, so there is no second one.
     pub(super) fn new(
@@ -121,12 +118,14 @@ impl<'a> Race<'a> {
                 Some(_) => State::Failed(now),
             };
             let error = skipped.map(|reason| Error::new(ErrorKind::Skipped, reason));
-            let retries = Retries::without_jitter(MAX_ATTEMPTS, self.deadline);
+            let retries = Retries::without_jitter(self.deadline);
             self.candidates.push(Candidate { connection, state, retries, error });
         }
     }
 
-    pub(super) async fn run(mut self) -> Outcome {
+    /// The device and the connection that won. Each turn starts and chooses what is due, and then
+    /// waits for an event or for the next time at which something is due.
+    pub(super) async fn run(mut self) -> Result<(Device, Connection), Error> {
         loop {
             self.start_what_is_due();
             self.look_up_what_is_due();
@@ -135,14 +134,12 @@ impl<'a> Race<'a> {
             }
             let end = self.end();
             if Instant::now() >= end {
-                let errors =
-                    self.candidates.iter().map(|candidate| self.candidate_error(candidate));
-                return Err((self.problem.clone(), errors.collect()));
+                return Err(self.unreachable());
             }
             match timeout_at(self.next_due().min(end), self.events.next()).await {
-                Ok(Some(Event::Asked(index, Ok(())))) => self.verify(index),
-                Ok(Some(Event::Asked(index, Err(error)))) => self.fail(index, error),
-                Ok(Some(Event::LookedUp(device))) => self.join(device),
+                Ok(Some(Event::Asked(index, Ok(())))) => self.on_verified(index),
+                Ok(Some(Event::Asked(index, Err(error)))) => self.on_failed(index, error),
+                Ok(Some(Event::LookedUp(device))) => self.on_looked_up(device),
                 Ok(None) | Err(_) => {}
             }
         }
@@ -201,7 +198,8 @@ impl<'a> Race<'a> {
         if Instant::now() >= at || self.candidates.iter().all(is_failed) {
             self.refresh = Refresh::Running;
             let (client, source) = (self.client, self.source);
-            self.events.push(client.look_up(source, true).map(Event::LookedUp).boxed());
+            let call = client.call(Operation::Source);
+            self.events.push(client.look_up(call, source, true).map(Event::LookedUp).boxed());
         }
     }
 
@@ -243,7 +241,7 @@ impl<'a> Race<'a> {
     }
 
     /// What is verified second wins only where the first waits for it.
-    fn verify(&mut self, index: usize) {
+    fn on_verified(&mut self, index: usize) {
         let Some(candidate) = self.candidates.get(index) else { return };
         if self.verified.is_none() || is_local_https(&candidate.connection) {
             let until = after(Instant::now(), LOCAL_HEAD_START).min(self.deadline);
@@ -251,7 +249,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    fn fail(&mut self, index: usize, error: Error) {
+    fn on_failed(&mut self, index: usize, error: Error) {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         let number = error.attempts().saturating_add(1);
         let since = match candidate.state {
@@ -278,8 +276,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// The answer of the second look-up: new addresses join at once, in the order of their class.
-    fn join(&mut self, device: Result<Device, Error>) {
+    /// New addresses join at once, in the order of their class.
+    fn on_looked_up(&mut self, device: Result<Device, Error>) {
         self.refresh = Refresh::Done(Instant::now());
         match device {
             Ok(device) => {
@@ -293,6 +291,23 @@ impl<'a> Race<'a> {
                 self.problem = format!(", and looking it up again failed ({error})");
             }
         }
+    }
+
+    fn unreachable(self) -> Error {
+        let errors = self.candidates.iter().map(|candidate| self.candidate_error(candidate));
+        let candidates: Vec<_> = errors.collect();
+        let problem = self.problem;
+        let summary = match candidates.is_empty() {
+            true => {
+                format!("it has no connections{problem}: is it running, and signed in to plex.tv?")
+            }
+            false => format!("no connection works{problem}"),
+        };
+        let attempts = candidates.iter().map(|candidate| candidate.error.attempts());
+        let attempts = attempts.fold(0, u32::saturating_add);
+        let operation = format!("connecting to {}", escape(self.source.as_ref(), 100));
+        let details = Details::new(ErrorKind::Unreachable, summary);
+        Details { operation, attempts, candidates, ..details }.into()
     }
 
     fn candidate_error(&self, candidate: &Candidate) -> CandidateError {

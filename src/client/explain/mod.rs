@@ -48,7 +48,7 @@ impl Operation {
 }
 
 /// What was asked of whom, as far as a text depends on it.
-pub(crate) struct Asked<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) operation: Operation,
     pub(crate) address: &'a Url,
     pub(crate) token: &'a Token,
@@ -63,15 +63,18 @@ const NOT_SECURE: &str = "no secure connection: the certificate must be valid fo
 const CUT_SHORT: &str = "the response ended before it was complete";
 
 /// The value in a response that is not plain JSON, or what went wrong.
-pub(crate) async fn failure<T: DeserializeOwned>(raw: Raw, asked: &Asked<'_>) -> Result<T, Error> {
+pub(crate) async fn failure<T: DeserializeOwned>(
+    raw: Raw,
+    context: &Context<'_>,
+) -> Result<T, Error> {
     Err(match raw {
         Raw::InvalidResponsePayload(body, _) => {
             return body::decode(&body).map_err(undecodable);
         }
         Raw::CommunicationError(error)
         | Raw::InvalidUpgrade(error)
-        | Raw::ResponseBodyError(error) => transport::explain(error, asked),
-        Raw::UnexpectedResponse(response) => status::explain(response, asked).await,
+        | Raw::ResponseBodyError(error) => transport::explain(error, context),
+        Raw::UnexpectedResponse(response) => status::explain(response, context).await,
         // Not made by this client: the fragment that it is generated from has no error responses.
         Raw::ErrorResponse(_) | Raw::InvalidRequest(_) | Raw::Custom(_) => {
             Error::new(ErrorKind::Protocol, "the response could not be read")
@@ -80,8 +83,8 @@ pub(crate) async fn failure<T: DeserializeOwned>(raw: Raw, asked: &Asked<'_>) ->
 }
 
 /// The call has used its time.
-pub(crate) fn timed_out(asked: &Asked<'_>) -> Error {
-    let summary = format!("no complete response within {:?} (`timeout`)", asked.timeout);
+pub(crate) fn timed_out(context: &Context<'_>) -> Error {
+    let summary = format!("no complete response within {:?} (`timeout`)", context.timeout);
     Error::new(ErrorKind::Timeout, summary)
 }
 
@@ -109,9 +112,9 @@ fn undecodable(problem: Undecodable) -> Error {
 }
 
 /// Peer-supplied text, with the caller's token replaced, escaped, and cut.
-fn clean(text: &str, most: usize, asked: &Asked<'_>) -> String {
+fn clean(text: &str, most: usize, context: &Context<'_>) -> String {
     const REDACTED: &str = "[redacted]";
-    let token = asked.token.expose_secret();
+    let token = context.token.expose_secret();
     // The host of a URL is in lower case.
     let lower = Zeroizing::new(token.to_ascii_lowercase());
     let text = text.replace(token, REDACTED).replace(lower.as_str(), REDACTED);

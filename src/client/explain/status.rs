@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Response, StatusCode, Url};
 
-use super::{Asked, MAYBE_HTTPS, Operation, clean};
+use super::{Context, MAYBE_HTTPS, Operation, clean};
 use crate::address;
 use crate::api::body;
 use crate::api::wire::{ErrorBody, ErrorEntry, MaintenanceBody, MaintenanceResponse};
 use crate::error::{Details, Error, ErrorKind};
 
-pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error {
+pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Error {
     let status = response.status();
     let body = body::beginning(&mut response).await;
     let (headers, url) = (response.headers(), response.url());
@@ -27,7 +27,7 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
     let kind = match ErrorKind::of_status(status) {
         // It was asked without a token.
         ErrorKind::Unauthorized | ErrorKind::Forbidden
-            if asked.operation == Operation::Identity =>
+            if context.operation == Operation::Identity =>
         {
             ErrorKind::Status
         }
@@ -35,29 +35,29 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
         kind => kind,
     };
     let own_words = match title {
-        Some(title) if sender == Sender::Proxy => format!(" ({})", clean(&title, 100, asked)),
+        Some(title) if sender == Sender::Proxy => format!(" ({})", clean(&title, 100, context)),
         _ => String::new(),
     };
     let refused = format!("a proxy in front of the server refused{own_words}");
     let summary = match (status.as_u16(), sender) {
         (300..=399, _) => {
             let to = headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
-            redirect(to.filter(|to| to.origin().is_tuple()), asked)
+            redirect(to.filter(|to| to.origin().is_tuple()), context)
         }
-        (400, _) => bad_request(asked, sender, &text, &own_words),
+        (400, _) => bad_request(context, sender, &text, &own_words),
         (401, Sender::Proxy) if is_of_proxy => format!(
             "a proxy in front of the server asks for a login of its own{own_words}: let it pass \
              Plex's paths, or add its credentials with `configure_http`"
         ),
-        (401 | 403, _) if asked.operation == Operation::Identity => {
+        (401 | 403, _) if context.operation == Operation::Identity => {
             "a login is needed, which the identity of a server is not: is it a Plex Media Server?"
                 .to_owned()
         }
         (401, sender) => either(sender, TOKEN_REFUSED, &refused),
         (403, sender) => either(sender, NOT_ALLOWED, &refused),
         (404, sender) => {
-            let path = clean(url.path(), 100, asked);
-            let age = match asked.operation {
+            let path = clean(url.path(), 100, context);
+            let age = match context.operation {
                 Operation::Source => ", and the server must be PMS 1.15.4 or newer",
                 Operation::TransientToken | Operation::Identity => "",
             };
@@ -85,7 +85,7 @@ pub(super) async fn explain(mut response: Response, asked: &Asked<'_>) -> Error 
         ),
     };
     let (server_code, message) = explanation.unwrap_or_default();
-    let server_message = Some(clean(&message, 256, asked)).filter(|text| !text.is_empty());
+    let server_message = Some(clean(&message, 256, context)).filter(|text| !text.is_empty());
     let (status, retry_after) = (Some(status), retry_after(headers));
     let details = Details::new(kind, summary);
     Details { status, is_of_proxy, retry_after, server_code, server_message, ..details }.into()
@@ -150,11 +150,11 @@ fn either(sender: Sender, server: &str, proxy: &str) -> String {
     }
 }
 
-fn bad_request(asked: &Asked<'_>, sender: Sender, body: &str, own_words: &str) -> String {
-    let is_http = asked.address.scheme() == "http";
+fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &str) -> String {
+    let is_http = context.address.scheme() == "http";
     let lower = body.to_ascii_lowercase();
     let wants_https = lower.contains("https") || lower.contains("ssl-enabled");
-    let parameter = match asked.operation {
+    let parameter = match context.operation {
         Operation::Source => "maybe `source`: check its identifier",
         Operation::TransientToken => {
             "maybe `type` or `scope`, though Plex documents no other values"
@@ -176,20 +176,20 @@ fn bad_request(asked: &Asked<'_>, sender: Sender, body: &str, own_words: &str) -
     }
 }
 
-fn redirect(to: Option<Url>, asked: &Asked<'_>) -> String {
+fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
     const MAYBE_PROXY: &str =
         "a proxy in front of the server may have answered, with a login page for example";
     let Some(to) = to else {
         return format!("a redirect that points nowhere; {MAYBE_PROXY}");
     };
-    let advice = if to.origin() == asked.address.origin() {
+    let advice = if to.origin() == context.address.origin() {
         "the address may have the wrong path, or a proxy in front of the server may have answered"
-    } else if to.host() == asked.address.host() && to.scheme() == "https" {
+    } else if to.host() == context.address.host() && to.scheme() == "https" {
         "use that as the address"
     } else {
         MAYBE_PROXY
     };
-    let origin = clean(&address::origin(&to), 100, asked);
+    let origin = clean(&address::origin(&to), 100, context);
     format!(
         "it points to {origin}, which is not followed, because the token would go along; {advice}"
     )

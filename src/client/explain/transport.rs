@@ -3,12 +3,12 @@
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind as Io};
 
-use super::{Asked, CUT_SHORT, MAYBE_HTTPS, NOT_SECURE, timed_out};
+use super::{CUT_SHORT, Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::api::body::Refused;
 use crate::dns;
 use crate::error::{Details, Error, ErrorKind};
 
-pub(super) fn explain(error: reqwest::Error, asked: &Asked<'_>) -> Error {
+pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     // Types first: a text may be the peer's.
     if let Some(refused) = find::<Refused>(&error) {
         let kind = match refused {
@@ -21,20 +21,20 @@ pub(super) fn explain(error: reqwest::Error, asked: &Asked<'_>) -> Error {
     if io.is_some_and(dns::is_out_of_files) {
         return out_of_files();
     }
-    let is_https = asked.address.scheme() == "https";
+    let is_https = context.address.scheme() == "https";
     let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
     // The system's own time-out, of data that nobody acknowledged.
     let is_dead = !error.is_connect()
         && io.is_some_and(|io| io.kind() == Io::TimedOut && io.raw_os_error().is_some());
     let (kind, summary) = if error.is_timeout() && error.is_connect() {
-        let limit = asked.connect_timeout;
+        let limit = context.connect_timeout;
         let summary = format!("no connection within {limit:?} (`connect_timeout`)");
-        (ErrorKind::Timeout, summary + default_port(asked))
+        (ErrorKind::Timeout, summary + default_port(context))
     } else if error.is_timeout() && !is_dead {
-        return timed_out(asked);
+        return timed_out(context);
     } else if error.is_decode() || error.is_body() {
         (ErrorKind::BodyCutShort, CUT_SHORT.to_owned())
-    } else if let Some(error) = tls(&error, asked) {
+    } else if let Some(error) = tls(&error, context) {
         return error;
     } else if find(&error).is_some_and(hyper::Error::is_parse) {
         let summary = format!("the response is not HTTP, or its head is too large{hint}");
@@ -54,7 +54,7 @@ pub(super) fn explain(error: reqwest::Error, asked: &Asked<'_>) -> Error {
         let reason = io.map(|error| format!(": {}", error.kind())).unwrap_or_default();
         let summary =
             format!("no connection{reason}; is the server up, and are host and port right?");
-        (ErrorKind::Connect, summary + default_port(asked))
+        (ErrorKind::Connect, summary + default_port(context))
     };
     Details { source: Some(error.without_url()), ..Details::new(kind, summary) }.into()
 }
@@ -67,8 +67,8 @@ pub(crate) fn out_of_files() -> Error {
 }
 
 /// A hint where the address has no port.
-fn default_port(asked: &Asked<'_>) -> &'static str {
-    match (asked.address.port(), asked.address.scheme()) {
+fn default_port(context: &Context<'_>) -> &'static str {
+    match (context.address.port(), context.address.scheme()) {
         (None, "https") => "; the address has no port, so 443 was tried: a PMS has 32400",
         (None, _) => "; the address has no port, so 80 was tried: a PMS has 32400",
         (Some(_), _) => "",
@@ -77,14 +77,14 @@ fn default_port(asked: &Asked<'_>) -> &'static str {
 
 /// A failure of the TLS layer, without its own error: it shows the names in a certificate, which are
 /// the peer's.
-fn tls(error: &reqwest::Error, asked: &Asked<'_>) -> Option<Error> {
+fn tls(error: &reqwest::Error, context: &Context<'_>) -> Option<Error> {
     #[cfg(feature = "rustls")]
     if let Some(error) = find(error) {
-        return Some(super::tls::explain(error, asked.address));
+        return Some(super::tls::explain(error, context.address));
     }
     let is_connect = error.is_connect() && !error.is_dns();
     let summary = match io_error(error) {
-        _ if asked.address.scheme() != "https" => return None,
+        _ if context.address.scheme() != "https" => return None,
         Some(error) if is_connect && is_hang_up(error) => {
             "the server closed the connection during the TLS handshake: the port may need `http`"
         }
