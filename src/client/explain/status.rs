@@ -50,7 +50,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
              Plex's paths, or add its credentials with `configure_http`"
         ),
         (401 | 403, _) if context.operation == Operation::Identity => {
-            "a login is needed, which the identity of a server is not: is it a Plex Media Server?"
+            "it asks for a login, and a PMS shows its identity without one: is it a Plex Media Server?"
                 .to_owned()
         }
         (401, sender) => either(sender, TOKEN_REFUSED, &refused),
@@ -154,14 +154,12 @@ fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &st
     let is_http = context.address.scheme() == "http";
     let lower = body.to_ascii_lowercase();
     let wants_https = lower.contains("https") || lower.contains("ssl-enabled");
-    let parameter = match context.operation {
-        Operation::Source => "maybe `source`: check its identifier",
-        Operation::TransientToken => {
-            "maybe `type` or `scope`, though Plex documents no other values"
-        }
-        Operation::Identity => "though it has none",
+    let which = match context.operation {
+        Operation::Source => ", maybe `source`: check its identifier",
+        Operation::TransientToken => ", maybe `type` or `scope`",
+        Operation::Identity => "",
     };
-    let refused = format!("the server refuses a query parameter, {parameter}");
+    let refused = format!("the server refuses a query parameter{which}");
     match sender {
         Sender::Server => refused,
         _ if is_http && wants_https => format!("{MAYBE_HTTPS}, as the answer says{own_words}"),
@@ -172,7 +170,7 @@ fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &st
         Sender::Unknown if is_http => {
             format!("the server does not understand the request: {MAYBE_HTTPS}; or {refused}")
         }
-        Sender::Unknown => either(sender, &refused, "a proxy in front of the server refused"),
+        Sender::Unknown => format!("{refused}; or a proxy in front of the server refused"),
     }
 }
 

@@ -37,7 +37,18 @@ pub(super) fn explain(error: &Error, address: &Url) -> Failure {
 
 fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
     let is_direct = address.host_str().is_some_and(|host| dns::plex_direct(host).is_some());
-    let is_bare = address::is_ip_address(address) || address.host_str() == Some("localhost");
+    let is_unnamed = address::is_ip_address(address) || address.host_str() == Some("localhost");
+    // The peer's names are read here and shown nowhere.
+    let hash = match reason {
+        Reason::NotValidForNameContext { presented, .. } => {
+            presented.iter().find_map(|name| hash(name))
+        }
+        _ => None,
+    };
+    let suggested = hash.filter(|_| is_unnamed).and_then(|hash| suggest(address, hash));
+    if let Some(url) = suggested {
+        return (format!("the certificate is for another name: use {}", origin(&url)), Some(url));
+    }
     let summary = match reason {
         Reason::Expired
         | Reason::ExpiredContext { .. }
@@ -55,37 +66,20 @@ fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
             "the certificate is from an unknown issuer: use the server's plex.direct name, let the \
              proxy send its whole certificate chain, or add the issuer with `configure_http`"
         }
-        Reason::NotValidForName => unknown_name(is_bare),
-        Reason::NotValidForNameContext { presented, .. } => {
-            match presented.iter().find_map(|name| hash(name)) {
-                Some(hash) if is_bare => match suggest(address, hash) {
-                    Some(url) => {
-                        let summary =
-                            format!("the certificate is for another name: use {}", origin(&url));
-                        return (summary, Some(url));
-                    }
-                    None => unknown_name(is_bare),
-                },
-                Some(_) if !is_direct => {
-                    "the certificate is the server's own, which Plex issues for its plex.direct \
-                     name: use that name, or a proxy with a certificate for this one"
-                }
-                _ => unknown_name(is_bare),
-            }
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } if is_unnamed => {
+            "the certificate is for another name: use the server's plex.direct name, \
+             `https://ADDRESS.HASH.plex.direct:PORT`"
+        }
+        Reason::NotValidForNameContext { .. } if hash.is_some() && !is_direct => {
+            "the certificate is the server's own, which Plex issues for its plex.direct name: use \
+             that name, or a proxy with a certificate for this one"
+        }
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => {
+            "the certificate is for another name: use the name that it was issued for"
         }
         _ => NOT_SECURE,
     };
     (summary.to_owned(), None)
-}
-
-fn unknown_name(is_bare: bool) -> &'static str {
-    match is_bare {
-        true => {
-            "the certificate is for another name: use the server's plex.direct name, \
-             `https://ADDRESS.HASH.plex.direct:PORT`"
-        }
-        false => "the certificate is for another name: use the name that it was issued for",
-    }
 }
 
 /// The 32 hexadecimal digits of `*.HASH.plex.direct`. rustls presents a name in quotes.
