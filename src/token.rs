@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 
 /// How long a transient token is valid, at most. Source: `getTransientToken` in Plex's API
 /// description.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
+const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// A Plex token: the owner's, a user's, or a transient one.
 ///

@@ -225,7 +225,7 @@ impl Origin {
         match self {
             Self::Client(client) => client.transient_token().await,
             Self::Source(server) => match server.client().transient_token().await {
-                Err(error) if error.kind() == ErrorKind::Unauthorized && error.is_auth() => {
+                Err(error) if error.kind() == ErrorKind::Unauthorized => {
                     server.reconnect().await?;
                     server.client().transient_token().await
                 }
