@@ -1,9 +1,9 @@
-//! From a source to a client of it, past addresses that don't work, and again after it restarted.
+//! Connects to a source despite addresses that don't work, and reconnects after it restarts.
 //!
-//! `cargo run --example connect` starts servers of its own on 127.0.0.1: one that knows the source,
-//! and the addresses that it lists: a relay, a dead port, a silent one, another server and the
-//! right one. With `PLEX_URL`, `PLEX_TOKEN` and `PLEX_SOURCE` (`server://..`) it connects by way of
-//! a real server; `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-connect`. Tokens are never shown.
+//! `cargo run --example connect` starts mock servers on 127.0.0.1: one that knows the source, and the
+//! addresses that it lists: a relay, a dead port, a silent one, another server and the right one.
+//! With `PLEX_URL`, `PLEX_TOKEN` and `PLEX_SOURCE` (`server://..`) it looks the source up on a real
+//! server; `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-connect`. Tokens are never shown.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 async fn main() -> ExitCode {
     match run(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough (`| head`).
+        // The reader closed the pipe (`| head`).
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -140,9 +140,9 @@ impl Home {
         let home = Self {
             asked: MockServer::start_async().await,
             relay: Target::start(RIGHT).await,
-            // The port is free again at the end of the line.
+            // The listener is dropped here, so the port refuses connections.
             dead: url(&TcpListener::bind("127.0.0.1:0").await?)?,
-            // Nobody accepts its connections until the end.
+            // Its connections are accepted only at the end.
             silent: TcpListener::bind("127.0.0.1:0").await?,
             lying: Target::start(OTHER).await,
             right: Target::start(RIGHT).await,
@@ -259,7 +259,7 @@ impl Target {
             .await;
     }
 
-    /// How many requests for its identity it got, and how many with a token.
+    /// The number of requests for its identity, and of requests with a token.
     async fn requests(&self) -> (usize, usize) {
         let identity = Mock::new(self.identity, &self.server).calls_async().await;
         (identity, Mock::new(self.accepted, &self.server).calls_async().await)

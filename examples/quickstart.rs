@@ -1,8 +1,9 @@
 //! Both calls: get a transient token, look up a source.
 //!
 //! `cargo run --example quickstart` asks a mock server on 127.0.0.1 that it starts itself. With
-//! `PLEX_URL` it asks a real one which server it is, and with `PLEX_TOKEN` for a token, too; `PLEX_SOURCE` (`server://..`) adds the second
-//! call, `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-quickstart`. `-- --show-token` shows tokens.
+//! `PLEX_URL` it shows the identity of a real one, and with `PLEX_URL` and `PLEX_TOKEN` it gets a
+//! token instead; `PLEX_SOURCE` (`server://..`) adds the second call, `PLEX_CLIENT_IDENTIFIER`
+//! replaces `plex-auth-quickstart`. `-- --show-token` shows tokens.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -16,7 +17,7 @@ use serde_json::json;
 async fn main() -> ExitCode {
     match run(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough (`| head`).
+        // The reader closed the pipe (`| head`).
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -80,7 +81,7 @@ async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Without a token: which server answers at the address.
+/// The server's identity, which needs no token.
 async fn show_identity(out: &mut impl Write, url: String) -> Result<(), Box<dyn Error>> {
     // A client needs a token; this call does not send it.
     let client =

@@ -1,9 +1,9 @@
-//! A cached transient token, with a server that restarts and forgets it.
+//! Caches a transient token of a server that restarts and forgets it.
 //!
 //! `cargo run --example token_cache` asks a mock server on 127.0.0.1 that it starts, and restarts,
-//! itself. With `PLEX_URL` and `PLEX_TOKEN` it asks a real one, which it can't restart;
-//! `PLEX_SOURCE` (`server://..`) is what it looks up there, `PLEX_CLIENT_IDENTIFIER` replaces
-//! `plex-auth-token-cache`. Tokens are never shown.
+//! itself. With `PLEX_URL` and `PLEX_TOKEN` it asks a real one, which it can't restart; it looks up
+//! `PLEX_SOURCE` (`server://..`) there. `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-token-cache`.
+//! Tokens are never shown.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use serde_json::json;
 async fn main() -> ExitCode {
     match run(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough (`| head`).
+        // The reader closed the pipe (`| head`).
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -84,8 +84,7 @@ async fn show_tokens(out: &mut impl Write, cache: &TokenCache) -> Result<(), Box
     Ok(())
 }
 
-/// What an app does with the token, here a look-up: once more with a new token when a server
-/// answers 401.
+/// Uses the token, here for a look-up, and retries with a new one after a 401.
 async fn look_up(
     out: &mut impl Write,
     client: &Client,
