@@ -2,7 +2,7 @@
 //! read, reduce, generate, write. Needs no network. Without the feature there is nothing to do: the
 //! code in `openapi/generated/` is compiled.
 //!
-//! `cargo xtask` includes this file as a module, so that the checked-in code is what is generated.
+//! `cargo xtask` includes this file as a module, so that it writes the same code.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -22,8 +22,8 @@ pub mod codegen {
     const FRAGMENT: &str = "openapi/plex-auth.json";
     const JSON: &str = "application/json";
 
-    /// Schemas that are written by hand in `src/api/wire.rs`: secrets, which redact themselves, and
-    /// values that servers write in several ways.
+    /// Schemas that are written by hand in `src/api/wire.rs`: secrets, whose `Debug` is redacted,
+    /// and values that servers encode in several ways.
     const REPLACED: [(&str, &str); 10] = [
         ("Token", "crate::api::wire::WireToken"),
         ("Text", "crate::api::wire::Lenient<String>"),
@@ -64,19 +64,19 @@ pub mod codegen {
         Ok(())
     }
 
-    /// Cargo fails the build because of such a line.
+    /// Cargo fails the build on a `cargo::error` line.
     fn fail(reason: &str) {
         println!("cargo::error={FRAGMENT}: {}", reason.replace('\n', " "));
     }
 
-    /// Rust source, not formatted, for every set of the crate's features.
+    /// Unformatted Rust source, the same for all features.
     #[derive(Debug)]
     pub struct Generated {
         pub client: String,
         pub mocks: String,
     }
 
-    /// The code for a fragment, or what is wrong with the fragment.
+    /// The code for a fragment, or the reason why it is invalid.
     pub fn generate(fragment: &str) -> Result<Generated, String> {
         let fragment: Value = serde_json::from_str(fragment).map_err(|error| error.to_string())?;
         let mut settings = GenerationSettings::new();
