@@ -1,9 +1,9 @@
 //! Connects to a source despite addresses that don't work, and reconnects after it restarts.
 //!
-//! `cargo run --example connect` starts mock servers on 127.0.0.1: one that knows the source, and the
-//! addresses that it lists: a relay, a dead port, a silent one, another server and the right one.
-//! With `PLEX_URL`, `PLEX_TOKEN` and `PLEX_SOURCE` (`server://..`) it looks the source up on a real
-//! server; `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-connect`. Tokens are never shown.
+//! `cargo run --example connect` starts mock servers on 127.0.0.1: one that knows the source, and
+//! the addresses that it lists: a relay, a dead port, a silent one, another server and the right
+//! one. With `PLEX_URL`, `PLEX_TOKEN` and `PLEX_SOURCE` (`server://..`) it looks the source up on a
+//! real server; `PLEX_CLIENT_IDENTIFIER` replaces `plex-auth-connect`. Tokens are never shown.
 
 use std::error::Error;
 use std::io::{self, Write};
