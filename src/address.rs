@@ -13,7 +13,7 @@ use crate::token::QUOTES;
 const PLEX_TV: &str = "it is an address of plex.tv or of Plex's web app, not of a server: write the \
                        server's own, `http://HOST:32400` or its plex.direct name";
 
-/// The URL of a server, or what is wrong with it. The text is not repeated: it may hold a secret.
+/// The URL of a server. An error does not repeat the text, because it may contain a secret.
 pub(crate) fn parse(text: &str) -> Result<Url, Error> {
     let invalid = |problem: &'static str| Err(Error::new(ErrorKind::InvalidAddress, problem));
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
@@ -47,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, Error> {
     check(&url).map_or(Ok(url), invalid)
 }
 
-/// What is wrong with an IPv6 address that a URL can't have as its host.
+/// Detects an IPv6 address without brackets or with a zone.
 fn check_ipv6(after_scheme: &str) -> Option<&'static str> {
     let authority = after_scheme.split(['/', '?', '#']).next()?;
     let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -63,7 +63,7 @@ fn check_ipv6(after_scheme: &str) -> Option<&'static str> {
     Some(check_ip(ip.into()).unwrap_or(problem))
 }
 
-/// What is wrong with a URL as the address of a server, or of a provider.
+/// Why a URL can't be the address of a server or a provider.
 pub(crate) fn check(url: &Url) -> Option<&'static str> {
     let path = url.path();
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -103,7 +103,7 @@ pub(crate) fn has_credentials_or_query(url: &Url) -> bool {
         || url.fragment().is_some()
 }
 
-/// Why no server has this address, or the IPv4 address inside it.
+/// Why an IP address, or the IPv4 address embedded in it, can't be a server's.
 ///
 /// Multicast and broadcast addresses need no rule: the system opens no connection to them.
 fn check_ip(ip: IpAddr) -> Option<&'static str> {
@@ -113,8 +113,8 @@ fn check_ip(ip: IpAddr) -> Option<&'static str> {
     };
     if is_link_local {
         Some(
-            "a link-local address leads to something else in each network: write the address \
-             that the router gave the server, `http://192.168.1.20:32400` for example",
+            "a link-local address is valid in one network only: use the address that the router \
+             gave the server, `http://192.168.1.20:32400` for example",
         )
     } else if is_site_local {
         Some(
@@ -129,10 +129,10 @@ fn check_ip(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that packets to an IPv6 address end up at, or may: where that is refused, so is
-/// the IPv6 address. It makes no address local, as a translator or a tunnel stands between.
+/// The IPv4 address embedded in an IPv6 address. If it is refused, so is the IPv6 address. It never
+/// makes one local, because a translator or a tunnel is in between.
 ///
-/// Teredo's (2001::/32) is missing: it is the public address of a router (RFC 4380).
+/// Teredo (2001::/32) is left out: it embeds a router's public address (RFC 4380).
 fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match ip.segments() {
         // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765). `::1` becomes
@@ -149,8 +149,8 @@ fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
 }
 
-/// Whether plain `http` to this host stays within a machine, a home, an office, a cluster or a VPN,
-/// as far as its name tells: there a token may travel unencrypted.
+/// Whether a host is local (this machine, a private network, a cluster, a VPN), judging by its name
+/// or address. A token may be sent to it over plain `http`.
 pub(crate) fn is_local(url: &Url) -> bool {
     const DOMAINS: [&str; 9] = [
         "localhost",
@@ -180,12 +180,12 @@ fn is_under(url: &Url, domain: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether a host is an IP address, which no public certificate names.
+/// Whether a host is an IP address, for which few servers have a valid certificate.
 pub(crate) fn is_ip_address(url: &Url) -> bool {
     matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
 }
 
-/// The IP address that a URL leads to, where it is known without DNS.
+/// The IP address of a URL's host, if it is known without DNS.
 pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(ip) => Some(ip.into()),
@@ -194,8 +194,7 @@ pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// The URL of a path, with its query, of the server at an address: of the same origin, and below the
-/// address's own path.
+/// The URL of a path and query below a server's address.
 pub(crate) fn below(address: &Url, path: &str) -> Result<Url, Error> {
     let invalid = |problem: &'static str| Err(Error::new(ErrorKind::InvalidAddress, problem));
     let (before_query, _) = path.split_once('?').unwrap_or((path, ""));

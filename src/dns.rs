@@ -1,5 +1,5 @@
-//! The resolver: `plex.direct` names that lead into a local network without DNS, every other name by
-//! the system.
+//! The resolver: resolves `plex.direct` names with a local address without DNS, and all others with
+//! the system's resolver.
 
 use std::io;
 use std::iter;
@@ -17,19 +17,20 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// How long the system may take for a `plex.direct` name with a public address.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Look-ups of the system at a time, by all clients of the process. Each holds a thread of tokio's
-/// blocking pool, which the app needs for its files, too.
+/// Limits the concurrent system look-ups of all clients in the process. Each occupies a thread of
+/// tokio's blocking pool, which the app also needs for files.
 static LOOK_UPS: Semaphore = Semaphore::const_new(8);
 
 /// The resolver of every client.
 ///
-/// Routers with rebinding protection refuse names that lead to a private address
+/// Routers with rebinding protection refuse names with a private address
 /// (<https://support.plex.tv/articles/206225077>). A `plex.direct` name contains its address, so no
 /// DNS server needs to be asked. This weakens nothing: the certificate is still checked against the
 /// name, and whoever chose the name could have chosen the address.
 ///
-/// A name with a public address goes to the system first, which may know a better one: where there is
-/// DNS64, or a router without hairpin. Where the system fails, the address in the name is used.
+/// A name with a public address goes to the system first, which may know a better one, for example
+/// with DNS64, or behind a router without NAT hairpinning. If the system fails, the address in the
+/// name is used.
 #[derive(Debug)]
 pub(crate) struct Resolver;
 
@@ -42,7 +43,7 @@ impl Resolve for Resolver {
             }
             // Without a runtime, the timer and the look-up would panic.
             Handle::try_current()?;
-            // As reqwest's own resolver.
+            // The same look-up as reqwest's own resolver.
             let looked_up = look_up(&LOOK_UPS, move || (name.as_str(), 0).to_socket_addrs());
             match contained {
                 Some(ip) => Ok(or_contained(looked_up, ip).await),
@@ -52,12 +53,12 @@ impl Resolve for Resolver {
     }
 }
 
-/// reqwest puts the URL's port in the place of 0.
+/// reqwest replaces port 0 with the URL's.
 fn addrs(ip: IpAddr) -> Addrs {
     Box::new(iter::once(SocketAddr::new(ip, 0)))
 }
 
-/// What the system finds in time, otherwise the address that the name contains.
+/// The system's result, or the address in the name if the system fails or is too slow.
 async fn or_contained<F, I>(looked_up: F, ip: IpAddr) -> Addrs
 where
     F: Future<Output = Result<I, BoxError>>,
@@ -71,22 +72,22 @@ where
     }
 }
 
-/// Calls `system` in a thread, where it may block, as soon as there is a permit.
+/// Runs `system` on the blocking pool, once a permit is free.
 async fn look_up<T: Send + 'static>(
     permits: &'static Semaphore,
     system: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, BoxError> {
     let permit = permits.acquire().await?;
     let found = spawn_blocking(move || {
-        // Until the system returns, even when nobody waits for it any more.
+        // Held until the system call returns, even if the look-up was dropped.
         let _permit = permit;
         system()
     });
     Ok(found.await?.map_err(|error| out_of_files().unwrap_or(error))?)
 }
 
-/// The error of a process (EMFILE) or a system (ENFILE) that has no file descriptors left, if that is
-/// so now: a socket is opened to find out. `getaddrinfo` does not always say it.
+/// The error of a process (EMFILE) or a system (ENFILE) that has no file descriptors left, if so.
+/// Opens a socket to find out, because `getaddrinfo` does not always report it.
 pub(crate) fn out_of_files() -> Option<io::Error> {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_out_of_files)
 }

@@ -9,10 +9,10 @@ use reqwest::{StatusCode, Url};
 
 /// Why a call failed, or why nothing was sent.
 ///
-/// [`kind()`](Self::kind) says what happened, the other methods answer questions about it.
-/// `Display` is one line that says what happened, where, and what to do; `Debug` is the same line
-/// after the kind. Neither they nor [`source()`](std::error::Error::source), the transport's own
-/// error without its URL, contain a token, a header or a byte of a good response. Cheap to clone.
+/// [`kind()`](Self::kind) says what happened, the other methods give details. `Display` is one line
+/// that says what happened, where, and what to do; `Debug` is the kind and the same line. Neither
+/// they nor [`source()`](std::error::Error::source), the transport's own error without its URL,
+/// contain a token, a header or a byte of a good response. Cheap to clone.
 ///
 /// ```
 /// use plex_auth::{Error, ErrorKind};
@@ -41,7 +41,7 @@ pub enum ErrorKind {
     /// The address is invalid, or a token must not be sent there. Nothing was sent: correct it as
     /// the text says.
     InvalidAddress,
-    /// The token is missing or is not one. Nothing was sent: correct it as the text says.
+    /// The token is missing or invalid. Nothing was sent: correct it as the text says.
     InvalidToken,
     /// The source is not `server://IDENTIFIER` or `provider://IDENTIFIER`. Nothing was sent.
     InvalidSource,
@@ -52,7 +52,7 @@ pub enum ErrorKind {
     /// This process can't send requests: no CA certificates, no TLS library for `https`, or no file
     /// descriptors left. Nothing was sent.
     HttpSetup,
-    /// No connection, or it was closed before a response came. Check that the server is up, and its
+    /// No connection, or it was closed before the response. Check that the server is up, and its
     /// host and port.
     Connect,
     /// No secure connection. The text says whether the certificate has expired, comes from an
@@ -78,8 +78,8 @@ pub enum ErrorKind {
     /// 3xx: the server, or a proxy in front of it, points to another address, where no token is
     /// sent.
     Redirect,
-    /// Any other status than 200, or a 401 of a proxy that asks for a login of its own: see
-    /// [`Error::status`].
+    /// Any other status except 200; also a 401 for a proxy's own login, and a 401 or 403 for
+    /// [`Client::identity`](crate::Client::identity). See [`Error::status`].
     Status,
     /// The response is larger than `max_response_bytes`.
     BodyTooLarge,
@@ -88,15 +88,15 @@ pub enum ErrorKind {
     /// The response has status 200, but is neither the JSON nor the XML that was expected. Check
     /// that there is a Plex Media Server at this address.
     Decode,
-    /// The response has no token that could be used. An unclaimed server returns none.
+    /// The response has no usable token. An unclaimed server returns none.
     NoToken,
     /// The response has no device with the source's identifier: the server does not know it.
     NoDevice,
-    /// Of `connect`: another server answers at this address.
+    /// Candidates of `connect` only: another server answers at this address.
     WrongServer,
-    /// Of `connect`: no connection of the source works. See [`Error::candidates`].
+    /// `connect` only: no connection of the source works. See [`Error::candidates`].
     Unreachable,
-    /// Of `connect`: a connection that was not tried. The text says why.
+    /// Candidates of `connect` only: the connection was not tried, for the reason in the text.
     Skipped,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct Details {
     pub(crate) origin: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) status: Option<StatusCode>,
-    /// Whether a proxy in front of the server answered, and certainly not the server.
+    /// Whether a proxy refused: with its own login, or with a 403 page.
     pub(crate) is_of_proxy: bool,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) server_code: Option<i64>,
@@ -161,7 +161,7 @@ impl Details {
         }
     }
 
-    /// The text without what was attempted and where.
+    /// The text without operation and origin.
     fn fmt_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(status) = self.status.filter(|status| *status != StatusCode::OK) {
             write!(f, "{status}: ")?;
@@ -205,12 +205,12 @@ impl Error {
         Details::new(kind, summary).into()
     }
 
-    /// A response of status 200 that can't be used.
+    /// An unusable response of status 200.
     pub(crate) fn unusable(kind: ErrorKind, summary: impl Into<String>) -> Self {
         Details { status: Some(StatusCode::OK), ..Details::new(kind, summary) }.into()
     }
 
-    /// Changes an error that has no other clone.
+    /// Changes an error. Does nothing if it has clones.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Details)) -> Self {
         Arc::get_mut(&mut self.0).map(change);
         self
@@ -231,15 +231,15 @@ impl Error {
         self.0.status
     }
 
-    /// How long the server asked to wait before the next request, by `Retry-After`.
+    /// The wait that the server asked for in `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether this is a transient failure, which the crate itself retries and a later call may not
-    /// meet: no connection, 408, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A
-    /// time-out is not: the call has used its time. For [`ErrorKind::Unreachable`], whether one of the
-    /// candidates failed in such a way.
+    /// Whether this is a transient failure, which is retried and may not happen again:
+    /// [`ErrorKind::Connect`], 408, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A
+    /// time-out is not: the call has used its time. For [`ErrorKind::Unreachable`], whether a
+    /// candidate failed transiently.
     pub fn is_retryable(&self) -> bool {
         let status = self.status().map_or(0, |status| status.as_u16());
         self.kind() == ErrorKind::Connect
@@ -247,14 +247,14 @@ impl Error {
             || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
     }
 
-    /// Whether the token was refused: 401 or 403, unless it is the page of a proxy or a proxy asks
-    /// for a login of its own, which a new token does not help.
+    /// Whether the token was refused, so that a new one may help: 401 or 403, except for a proxy's
+    /// own login or its 403 page.
     pub fn is_auth(&self) -> bool {
         let is_refusal = matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden);
         is_refusal && !self.0.is_of_proxy
     }
 
-    /// The origin that was asked: scheme, host and port.
+    /// The origin of the request: scheme, host and port.
     pub fn origin(&self) -> Option<&str> {
         self.0.origin.as_deref()
     }
@@ -264,23 +264,22 @@ impl Error {
         self.0.attempts
     }
 
-    /// The server's own explanation, from JSON or XML: the caller's token replaced, control
+    /// The server's own explanation, from JSON or XML: the caller's token redacted, control
     /// characters escaped, at most 256 characters.
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
 
-    /// The address to use instead of a bare IP address or `localhost`, where the server's
-    /// certificate gives it. The certificate names `*.HASH.plex.direct`, so
-    /// `https://10.0.2.123:32400` becomes `https://10-0-2-123.HASH.plex.direct:32400`. Needs the
-    /// feature `rustls`; on macOS and Windows, the system's verifier does not say which names a
-    /// certificate has.
+    /// The address to use instead of a bare IP address or `localhost`, if the server's certificate
+    /// gives it. The certificate is for `*.HASH.plex.direct`, so `https://10.0.2.123:32400` becomes
+    /// `https://10-0-2-123.HASH.plex.direct:32400`. Needs the feature `rustls`. Not available on
+    /// macOS and Windows, where the system's verifier does not return a certificate's names.
     pub fn suggested_address(&self) -> Option<&Url> {
         self.0.suggested_address.as_ref()
     }
 
-    /// Of `connect`: why each connection of the source failed or was skipped, in the order in which
-    /// they were tried. `Display` shows the first ten.
+    /// `connect` only: why each connection of the source failed or was skipped, in the order of
+    /// their classes, those of the second look-up last. `Display` shows the first ten.
     pub fn candidates(&self) -> &[CandidateError] {
         &self.0.candidates
     }
@@ -337,7 +336,7 @@ impl CandidateError {
         self.relay
     }
 
-    /// What happened: [`ErrorKind::Skipped`], with the reason, when it was not tried.
+    /// What happened: [`ErrorKind::Skipped`], with the reason, if it was not tried.
     pub fn error(&self) -> &Error {
         &self.error
     }

@@ -1,4 +1,5 @@
-// Before the README, whose own links lead to docs.rs: the first definition counts.
+// Link targets for rustdoc. They stand before the README's own (to docs.rs), because the first
+// definition wins.
 //! [`Client`]: crate::Client
 //! [`ClientBuilder`]: crate::ClientBuilder
 //! [`Connected`]: crate::Connected

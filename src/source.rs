@@ -1,4 +1,4 @@
-//! What is asked for, and what comes back.
+//! Sources, and the results of the calls: device, connections, identity.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ use crate::api::wire;
 use crate::error::{Error, ErrorKind};
 use crate::token::{Timestamp, Token, TransientToken};
 
-/// A server or provider that the asked server knows.
+/// A server or provider that the client's server knows.
 ///
-/// Parsed from, and displayed as, what goes over the wire: `server://CLIENT-IDENTIFIER` or
-/// `provider://PROVIDER-IDENTIFIER`, with a provider suffix where wanted
+/// Parses from and displays as the form of the protocol: `server://CLIENT-IDENTIFIER` or
+/// `provider://PROVIDER-IDENTIFIER`, with an optional provider suffix
 /// (`server://ID/com.plexapp.plugins.library`).
 ///
 /// ```
@@ -90,10 +90,10 @@ impl FromStr for Source {
             Some(("server", identifier)) => return Self::server(identifier),
             Some(("provider", identifier)) => return Self::provider(identifier),
             _ if text.trim() != text => "it begins or ends with white space: remove it",
-            Some(_) => "its scheme is neither `server` nor `provider`, in lower case",
+            Some(_) => "its scheme must be `server` or `provider`, in lower case",
             None => {
-                "it must begin with `server://` or `provider://`: from an identifier alone, make one \
-                 with `Source::server(..)`"
+                "it must begin with `server://` or `provider://`: for an identifier alone, use \
+                 `Source::server(..)`"
             }
         };
         Err(Error::new(ErrorKind::InvalidSource, problem))
@@ -128,7 +128,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A token in a response, or what is wrong with it.
+/// A token in a response, or the reason why it is unusable.
 fn token(token: Option<wire::WireToken>, member: &str, if_missing: &str) -> Result<Token, Error> {
     let token = token.ok_or_else(|| format!("it is missing{if_missing}"));
     let token = token.and_then(|token| Token::from_server(token.0).map_err(str::to_owned));
@@ -150,7 +150,7 @@ impl TransientToken {
     }
 }
 
-/// Which server answers at an address, from [`Client::identity`](crate::Client::identity).
+/// A server's identity, from [`Client::identity`](crate::Client::identity).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
@@ -158,11 +158,11 @@ pub struct Identity {
     pub machine_identifier: String,
     /// The server's version, such as `1.41.0.8994-f2c27da23`.
     pub version: Option<String>,
-    /// Whether the server belongs to an account. One that does not makes no tokens.
+    /// Whether the server belongs to an account. An unclaimed server makes no tokens.
     pub claimed: Option<bool>,
 }
 
-/// A peer's text for a person's terminal: U+FFFD for each control character.
+/// Replaces control characters in peer-supplied text with U+FFFD.
 fn printable(text: String) -> String {
     if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
 }
@@ -179,7 +179,7 @@ impl Identity {
     }
 }
 
-/// A source, how to reach it, and the token to use there.
+/// A source, its connections, and its access token.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
@@ -192,13 +192,13 @@ impl Identity {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Device {
-    /// The name its owner gave it. Control characters are replaced by U+FFFD.
+    /// The name its owner gave it. Control characters are replaced with U+FFFD.
     pub name: Option<String>,
-    /// Its client identifier, which is its `machineIdentifier` too when it is a server.
+    /// Its client identifier. For a server, this is also its `machineIdentifier`.
     pub client_identifier: String,
     /// The token to use with this device, and with no other.
     pub access_token: Token,
-    /// How to reach it, best first: local, then remote, then relayed, and in the server's order
+    /// Its connections, best first: local, then remote, then relayed, and in the server's order
     /// within each. May be empty.
     pub connections: Vec<Connection>,
 }
@@ -218,13 +218,13 @@ pub struct Device {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Connection {
-    /// What to connect to. `http` or `https`, without credentials, query and fragment.
+    /// The base URL. `http` or `https`, without credentials, query and fragment.
     pub uri: Url,
-    /// `http` or `https`; from `uri` when the server left it out.
+    /// `http` or `https`; from `uri` if the server left it out.
     pub protocol: String,
-    /// IP address or host name; from `uri` when the server left it out.
+    /// IP address or host name; from `uri` if the server left it out.
     pub address: String,
-    /// TCP port; from `uri` when the server left it out.
+    /// TCP port; from `uri` if the server left it out.
     pub port: u16,
     /// Whether it is the device's address in its own network.
     pub local: bool,
@@ -236,8 +236,8 @@ const NO_DEVICE: &str = "the server does not know this source: it lists no devic
                          identifier";
 
 impl Device {
-    /// The source's device. What it needs and does not have is an error; a connection that can't be
-    /// used is left out.
+    /// The source's device. A missing required field is an error; an unusable connection is left
+    /// out.
     pub(crate) fn from_wire(body: wire::SourceBody, source: &Source) -> Result<Self, Error> {
         let wire::SourceBody { media_container: wire::SourceContainer { device } } = body;
         let mut devices = device.unwrap_or_default().0;
@@ -246,7 +246,7 @@ impl Device {
             identifier(device).is_some_and(|identifier| source.matches(&identifier))
         };
         let device = match &*devices {
-            // One without an identifier is an error of its own.
+            // A provider's device may have another identifier. A missing one is an error below.
             [only] if source.is_provider() || identifier(only).is_none() => devices.pop(),
             _ => devices.into_iter().find(is_source),
         };
@@ -275,7 +275,7 @@ impl Device {
 }
 
 impl Connection {
-    /// With what is left out taken from the URI.
+    /// Takes missing values from the URI.
     pub(crate) fn new(
         uri: Url,
         protocol: Option<String>,

@@ -10,9 +10,9 @@ use crate::error::{CandidateError, Details, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
 use crate::token::{Timestamp, Token, TransientToken};
 
-/// For tests of code that handles errors. The setters change an error that has no other clone.
+/// For tests of code that handles errors. The setters have no effect on an error that has clones.
 impl Error {
-    /// An error of a kind, with the status that goes with it.
+    /// An error of a kind, with a matching status.
     ///
     /// ```
     /// use plex_auth::{Error, ErrorKind};
@@ -47,7 +47,7 @@ impl Error {
     }
 
     /// What [`candidates()`](Self::candidates) returns: origins, such as
-    /// `https://10.0.2.123:32400`, and what happened there.
+    /// `https://10.0.2.123:32400`, and their errors.
     #[must_use]
     pub fn with_candidates<T: Into<String>>(
         self,

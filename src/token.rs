@@ -24,10 +24,10 @@ const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
 /// outside this type is not wiped: copies that the HTTP and TLS layers make, and the `&str` or JSON
 /// that the token was read from.
 ///
-/// Made from a `&str` or `String`, by `parse()`, or by serde: 1 or more visible ASCII characters,
-/// which is what a header can carry and what every Plex token consists of. Everything else is
-/// [`ErrorKind::InvalidToken`], and so is what people paste by mistake: quotes, `X-Plex-Token=`, the
-/// rest of a URL, a `claim-` token. The error says what to remove, and does not repeat the text.
+/// Made from a `&str` or `String`, by `parse()`, or by serde. A token has 1 or more visible ASCII
+/// characters, which every header can carry. Everything else is [`ErrorKind::InvalidToken`], and so
+/// are common mistakes: quotes, `X-Plex-Token=`, the rest of a URL, a `claim-` token. The error
+/// says what to remove, and does not repeat the text.
 ///
 /// ```
 /// # fn main() -> Result<(), plex_auth::Error> {
@@ -38,9 +38,9 @@ const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
 /// # }
 /// ```
 ///
-/// clap and toml do repeat it: when a value can't be parsed, clap prints the argument and toml the
-/// line of the file, so a mistyped token ends up on the screen or in a log. Let them read a
-/// `String`, and convert that:
+/// clap and toml do repeat it: if a value can't be parsed, clap prints the argument and toml the
+/// line of the file, so a mistyped token ends up on the screen or in a log. Read a `String` with
+/// them, and convert it:
 ///
 /// ```
 /// use plex_auth::Token;
@@ -66,7 +66,7 @@ impl Token {
         &self.0
     }
 
-    /// For a header, which can carry any visible ASCII.
+    /// The token for a header, which can carry any visible ASCII.
     pub(crate) fn header_value(&self) -> HeaderValue {
         let value = HeaderValue::from_str(&self.0);
         let mut value = value.unwrap_or(HeaderValue::from_static(""));
@@ -85,7 +85,7 @@ impl Token {
         }
     }
 
-    /// A token from a person or a configuration, with the mistakes that they make.
+    /// Parses a token from user input, and names common mistakes.
     fn from_caller(text: Zeroizing<String>) -> Result<Self, Error> {
         let lower = Zeroizing::new(text.to_ascii_lowercase());
         let checked = match MISTAKES.iter().find(|(is_made, _)| is_made(&lower)) {
@@ -104,7 +104,7 @@ const SCHEMES: [&str; 4] = ["authorization:", "bearer ", "token ", "basic "];
 /// A test of the text in lower case, and what to do when it is true.
 type Mistake = (fn(&str) -> bool, &'static str);
 
-/// What people paste in place of a token, or along with it. The first that applies counts.
+/// Common mistakes. The first that applies is reported.
 const MISTAKES: [Mistake; 8] = [
     (|text| text.trim() != text, "it begins or ends with white space: remove it"),
     (
@@ -127,11 +127,11 @@ const MISTAKES: [Mistake; 8] = [
     (|text| text.contains("://"), "it is a URL: use the token itself"),
     (
         |text| has_parameter(text) || ["%26", "x-plex-"].iter().any(|rest| text.contains(rest)),
-        "it has the rest of a URL behind it: remove `&` or `?` and what follows",
+        "it is followed by the rest of a URL: remove `&` or `?` and everything after it",
     ),
 ];
 
-/// Whether a URL's next parameter follows a token: `&name=`. A header can carry any other `&`.
+/// Whether a URL's next parameter follows a token: `&name=`. Any other `&` may be part of a token.
 fn has_parameter(text: &str) -> bool {
     let is_word = |text: &str| {
         text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.'))
@@ -188,8 +188,8 @@ mod sealed {
     }
 }
 
-/// What a token can be made from: a `&str`, a `String`, a [`Token`] or a [`TransientToken`]. No other
-/// type can implement it.
+/// Types that convert to a token: `&str`, `String`, [`Token`] and [`TransientToken`]. No other type
+/// can implement it.
 #[diagnostic::on_unimplemented(
     message = "a token can't be made from `{Self}`",
     label = "not a `&str`, a `String` or a `Token`",
@@ -220,7 +220,7 @@ impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own error would repeat a number.
         let text = String::deserialize(deserializer)
-            .map_err(|_| D::Error::custom("a token is written as a string"))?;
+            .map_err(|_| D::Error::custom("a token must be a string"))?;
         Self::try_from(text).map_err(D::Error::custom)
     }
 }
@@ -231,8 +231,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A point in time by both clocks. The monotonic clock stands still while a machine sleeps, the
-/// wall clock can be set.
+/// A timestamp (monotonic and wall-clock). The monotonic clock may stop while the machine sleeps,
+/// and the wall clock can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
     pub(crate) monotonic: Instant,
@@ -244,7 +244,7 @@ impl Timestamp {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// How much time has passed since then, by the clock that says more.
+    /// The elapsed time, by the clock that shows more of it.
     fn elapsed(self) -> Duration {
         let wall = self.wall.elapsed().unwrap_or_default();
         self.monotonic.elapsed().max(wall)
@@ -256,7 +256,8 @@ impl Timestamp {
 /// or another server in place of the real token.
 ///
 /// Up to PMS 1.42.2.10156 its holder could exchange it for the account's permanent token
-/// (CVE-2025-69414), so there handing it out is as dangerous as handing out the real one.
+/// (CVE-2025-69414): with these versions, handing it out is as dangerous as handing out the real
+/// one.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -289,14 +290,14 @@ impl TransientToken {
     }
 
     /// When the token expires at the latest: 48 hours after the request for it was sent. A restart
-    /// of the server ends it earlier, which shows as a 401 where it is used.
+    /// of the server ends it earlier, and requests with it then fail with 401.
     pub fn expires_at(&self) -> SystemTime {
         let sent = self.requested_at.wall;
         sent.checked_add(LIFETIME).unwrap_or(sent)
     }
 
-    /// How long the token is valid from now, at most; zero when it has expired. Counted by the
-    /// monotonic and by the wall clock: the smaller result.
+    /// How long the token is valid from now, at most; zero if it has expired. The smaller result of
+    /// the monotonic and the wall clock.
     pub fn time_left(&self) -> Duration {
         LIFETIME.saturating_sub(self.requested_at.elapsed())
     }

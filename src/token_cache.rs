@@ -11,34 +11,34 @@ use crate::connect::Connected;
 use crate::error::{Details, Error, ErrorKind};
 use crate::token::{IntoToken, TransientToken};
 
-/// A token with less is refreshed: more than any one use of a token takes, and a small part of its 48
-/// hours.
+/// A token with less time left is refreshed. One hour is longer than one use takes, and short
+/// compared with 48 hours.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(60 * 60);
 /// How long a caller waits for a new token while the old one is usable.
 const MAX_REFRESH: Duration = Duration::from_secs(5);
-/// The time from the start of a fetch to the next one after a token was refused, and from a failure
-/// to the next fetch, doubled with each failure in a row.
+/// The minimum time between fetches after a refused token, and the first backoff after a failure,
+/// which doubles with each failure in a row.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
-/// What a server can ask for at most by `Retry-After`.
+/// The longest `Retry-After` that is respected.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Keeps a transient token, and fetches a new one when it expires soon or was refused.
+/// Caches a transient token, and fetches a new one when it expires soon or was refused.
 ///
-/// - A token with more than 1 hour left comes from memory. With less, one caller fetches; the others
-///   get the old token while it is usable, and wait when it is not.
-/// - A fetch takes at most 5 seconds of a caller's time while the old token is usable; its failure
-///   is logged, not returned.
-/// - After a failed fetch no request is sent for 1 second, doubling to 5 minutes, or for what the
-///   server's `Retry-After` says, up to an hour, if that is longer. Until then callers get the old
-///   token, if usable, or the last error at once. A fetch whose caller gave up counts as failed from
-///   its start on; it has no error, so that callers without a usable token wait.
+/// - A token with more than 1 hour left is returned from the cache. With less, one caller fetches;
+///   the others get the old token while it is usable, and wait otherwise.
+/// - While the old token is usable, a caller waits at most 5 seconds for a fetch; its failure is
+///   logged, not returned.
+/// - After a failed fetch no request is sent for 1 second, doubling to 5 minutes, or for the
+///   server's `Retry-After`, up to an hour, if that is longer. Until then callers get the old
+///   token, if usable, or the last error at once. A fetch whose future was dropped counts as failed
+///   since its start. It has no error, so callers without a usable token wait.
 /// - After [`invalidate`](Self::invalidate), fetches start at least 1 second apart.
 /// - A token expires 48 hours after the request for it was sent, by the monotonic or the wall clock,
-///   whichever says so first.
+///   whichever is earlier.
 ///
-/// Clones share one cache. It has no task of its own: dropping a caller's future is safe, the next
-/// waiting caller fetches.
+/// Clones share one cache. It spawns no task: dropping a caller's future is safe, the next waiting
+/// caller fetches.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -58,11 +58,11 @@ struct Shared {
     origin: Origin,
     /// Held by the caller who fetches.
     fetching: tokio::sync::Mutex<()>,
-    /// Held for a few instructions at a time.
+    /// Never held across an await.
     state: Mutex<State>,
 }
 
-/// Who makes the tokens.
+/// Where tokens come from.
 #[derive(Debug)]
 enum Origin {
     Client(Client),
@@ -76,13 +76,13 @@ struct State {
     started: Option<Instant>,
     /// No fetch starts before this.
     not_before: Option<Instant>,
-    /// How many fetches in a row have failed, one that is under way included.
+    /// The number of consecutive failed fetches, including one in progress.
     failures: u32,
     error: Option<Error>,
 }
 
 impl State {
-    /// No fetch starts for the wait after so many failures, or for what the server asks for.
+    /// Delays the next fetch by the backoff for the failures so far, or by `Retry-After` if longer.
     fn wait(&mut self, asked: Option<Duration>) {
         let doublings = self.failures.saturating_sub(1);
         let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
@@ -92,14 +92,14 @@ impl State {
 }
 
 impl TokenCache {
-    /// A cache of tokens that `client` gets.
+    /// A cache of `client`'s transient tokens.
     pub fn new(client: Client) -> Self {
         Self::from_origin(Origin::Client(client))
     }
 
-    /// A cache of tokens that a source makes. When the source no longer accepts its access token,
-    /// because it restarted, a fetch [reconnects](Connected::reconnect) once and asks again. A fetch
-    /// that fails in spite of it counts as one failure.
+    /// A cache of a source's transient tokens. If the source no longer accepts its access token,
+    /// because it restarted, a fetch [reconnects](Connected::reconnect) once and tries again. If
+    /// that fails, too, it is one failed fetch.
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
@@ -119,13 +119,13 @@ impl TokenCache {
         Self(Arc::new(Shared { origin, fetching, state }))
     }
 
-    /// The token, from memory or fetched.
+    /// The token, cached or fetched.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::transient_token`], when there is no usable token, and of
+    /// Those of [`Client::transient_token`], if there is no usable token, and of
     /// [`Connected::reconnect`] for a cache [of a source](Self::of_source). The error of the last
-    /// fetch is returned again while no new one is sent.
+    /// fetch is returned again until the next fetch.
     pub async fn token(&self) -> Result<TransientToken, Error> {
         let _fetching = match self.cached() {
             Some((token, true)) => return Ok(token),
@@ -162,8 +162,8 @@ impl TokenCache {
         }
     }
 
-    /// Drops this token from the cache, because a server answered 401 to it. Another token, such as
-    /// one that was replaced in the meantime, changes nothing.
+    /// Drops this token from the cache, because a server answered 401. Does nothing if the cache
+    /// has another token by now.
     pub fn invalidate(&self, token: impl IntoToken) {
         let Ok(refused) = token.into_token() else { return };
         let mut state = self.state();
@@ -194,7 +194,7 @@ impl TokenCache {
             sleep_until(not_before).await;
         }
         {
-            // It counts as failed until it has succeeded: the caller may give up.
+            // It counts as failed until it succeeds, because the caller may drop it.
             let mut state = self.state();
             state.started = Some(Instant::now());
             state.failures = state.failures.saturating_add(1);
