@@ -1,4 +1,5 @@
-//! A response's body: read within a limit into one buffer, as JSON, then by the fallbacks.
+//! Reads the body of a response: within a limit into one buffer, and with the fallbacks for a body
+//! that is not plain JSON.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use super::xml;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a body was not read to its end. The cause of the `reqwest::Error` that a read returns.
+/// Why a body is refused. It is the source of the `reqwest::Error` of a read, where
+/// `explain::transport` finds it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refused {
     TooLarge(usize),
@@ -38,10 +40,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The same response, with a body that is collected into one buffer of at most `max_bytes`. The
-/// original keeps the read buffer of every piece alive, however small the pieces are.
+/// The same response, with a body that is collected into one buffer of at most `max_bytes`.
+/// reqwest's own body keeps a whole read buffer alive for every small chunk.
 pub(super) fn within(response: Response, max_bytes: usize) -> Response {
-    // With its URL, or reqwest would parse a placeholder.
+    // Keeps the URL. Without it, reqwest would parse a placeholder.
     let collected = http::Response::builder().url(response.url().clone());
     let body = reqwest::Body::wrap_stream(stream::once(collect(response, max_bytes)));
     collected.body(body).unwrap_or_default().into()
@@ -64,7 +66,7 @@ async fn collect(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, Bo
     Ok(read)
 }
 
-/// The beginning of an error's body, which may be endless or never come: what has arrived in time.
+/// The first 64 KiB of an error's body, or as much as arrives within 2 seconds.
 pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
     const MAX_BYTES: usize = 64 * 1024;
     const MAX_TIME: Duration = Duration::from_secs(2);
@@ -95,13 +97,13 @@ fn is_compressed(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What is wrong with a body that is not the expected one.
+/// Why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     Empty,
     Html,
     CutShort,
-    /// JSON or XML of another shape; line and column where it is JSON.
+    /// Valid JSON or XML of another structure. Line and column for JSON.
     Shape(Option<(usize, usize)>),
     Syntax(Option<(usize, usize)>),
 }
@@ -121,7 +123,7 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecodable>
         return T::deserialize(xml::to_json(&text)?).map_err(|_| Undecodable::Shape(None));
     }
     serde_json::from_str(&text).or_else(|error| {
-        // The position is that in the original.
+        // Report the position in the original text.
         let position = Some((error.line(), error.column()));
         serde_json::from_str(&repair(&text)).map_err(|error| match error.classify() {
             Category::Eof if text.starts_with(['{', '[']) => Undecodable::CutShort,

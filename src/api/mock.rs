@@ -4,12 +4,12 @@
 //! [`MockServerExt`] adds a method for each endpoint to [`httpmock::MockServer`]; its closure gets
 //! a `when` with a method for each query parameter and a `then` with one for each status whose
 //! body can be JSON. For other bodies (HTML, XML while a server starts) use the `httpmock` types
-//! inside, by `into_inner()`. The bodies' types are in [`wire`](crate::wire).
+//! inside, with `into_inner()`. The bodies' types are in [`wire`](crate::wire).
 //!
-//! What needs no server, an [`Error`](crate::Error::for_test), a
-//! [`Device`](crate::Device::for_test), a [`Connected`](crate::Connected::for_test), a
-//! [`TransientToken`](crate::TransientToken::for_test), is under the feature `test-util`, which this
-//! one switches on.
+//! This feature enables `test-util`, which has values for tests without a server: an
+//! [`Error`](crate::Error::for_test), a [`Device`](crate::Device::for_test), a
+//! [`Connected`](crate::Connected::for_test) and a
+//! [`TransientToken`](crate::TransientToken::for_test).
 //!
 //! httpmock's server logs whole requests, tokens included, at `DEBUG` and `TRACE`, and answers 500
 //! to a header that is not ASCII.
@@ -107,9 +107,9 @@
 //!
 //! # Time
 //!
-//! Under `#[tokio::test(start_paused = true)]` a call on a socket times out at once: tokio moves a
-//! paused clock on while every task waits, also for a socket. Let the call end first, and pause the
-//! clock after it. This ages a cached token:
+//! Under `#[tokio::test(start_paused = true)]` a call on a socket times out at once: tokio advances
+//! a paused clock when all tasks are idle, even if they wait for a socket. Let the call end first,
+//! and pause the clock after it. This ages a cached token:
 //!
 //! ```
 //! # use plex_auth::mock::{MockServerExt as _, httpmock::MockServer};
@@ -144,7 +144,7 @@ pub use httpmock;
 pub use super::generated::mocks::{MockServerExt, operations};
 use super::wire::{IdentityBody, IdentityContainer};
 
-/// Adds a mock of `GET /identity`, by which `connect` verifies a server, with this identifier.
+/// Adds a mock of `GET /identity` with this identifier, which `connect` uses to verify a server.
 pub fn identity<'a>(
     server: &'a httpmock::MockServer,
     machine_identifier: &str,

@@ -1,5 +1,5 @@
-//! Everything that touches generated code: the client that `build.rs` makes of
-//! `openapi/plex-auth.json`, and the hooks through which each of its requests passes.
+//! Everything that touches generated code: the client that `build.rs` generates from
+//! `openapi/plex-auth.json`, and the hooks that run for each request.
 
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::header::{
@@ -50,10 +50,12 @@ pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-plex-token");
 pub(crate) const CLIENT_IDENTIFIER: HeaderName =
     HeaderName::from_static("x-plex-client-identifier");
 
-/// What the hooks need to know. `Debug` shows no token: the header's value is marked as sensitive.
+/// Data for the hooks, progenitor's "inner type". `Debug` redacts the token, because its header
+/// value is marked as sensitive.
 #[derive(Clone, Debug)]
 pub(crate) struct Inner {
-    /// Sent with every request but that for an identity: the token, the client headers, `Accept`.
+    /// The headers of every request: token, client headers, `Accept`, `Accept-Encoding` and
+    /// `User-Agent`. `/identity` gets only the last three.
     pub(crate) headers: HeaderMap,
     pub(crate) max_response_bytes: usize,
 }
@@ -75,7 +77,7 @@ impl ClientHooks<Inner> for generated::Client {
         Ok(())
     }
 
-    /// Only the body of a good response is for the generated code.
+    /// Limits the body of a 200: the generated code reads no other.
     async fn exec(&self, request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let response = self.client.execute(request).await?;
         Ok(match response.status() {
@@ -86,8 +88,8 @@ impl ClientHooks<Inner> for generated::Client {
 }
 
 impl generated::Client {
-    /// `GET /identity` under a base address, without the token and the client headers: the server
-    /// there is not verified yet. Source: `getIdentity` in Plex's API description.
+    /// `GET /identity` below `base`. The server is not verified yet, so the token and the client
+    /// headers are not sent. Source: `getIdentity` in Plex's API description.
     pub(crate) async fn get_identity(
         &self,
         base: &Url,

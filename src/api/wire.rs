@@ -1,11 +1,12 @@
-//! The bodies as they go over the wire, for [mocks](crate::mock) and JSON Schema.
+//! The types of the JSON bodies, for [mocks](crate::mock) and JSON Schema.
 //!
-//! The structs are generated from `openapi/plex-auth.json` and follow it: a field that the fragment
-//! gains appears here. Build them with `..Default::default()`, so that a new field breaks nothing.
-//! Unknown properties are ignored.
+//! The structs are generated from `openapi/plex-auth.json`, and gain a field when it does. Build
+//! them with `..Default::default()`, so that a new field breaks nothing. Unknown properties are
+//! ignored.
 //!
-//! The other types stand for values that may be strings, numbers or booleans, and for lists that may
-//! be lone objects: a PMS makes its JSON from XML, which has only strings, and no lists of one.
+//! The other types are for values that may be strings, numbers or booleans, and for lists that may
+//! be single objects: a PMS converts its JSON from XML, where every value is a string and a list of
+//! one looks like an object.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -57,7 +58,7 @@ impl fmt::Debug for WireToken {
 }
 
 /// A value that may be a string, a number or a boolean: `true`, `1` or `"1"`, `32400` or `"32400"`.
-/// One that can't be read counts as missing, so that it does not spoil the rest.
+/// An invalid value is treated as missing, so that the rest can still be read.
 ///
 /// ```
 /// use plex_auth::wire::Lenient;
@@ -101,12 +102,12 @@ impl<T> schemars::JsonSchema for Lenient<T> {
     }
 }
 
-/// A type that is read from any JSON, where it can be.
+/// A lenient conversion from a JSON value.
 pub(crate) trait FromJson: Sized {
     fn from_json(json: &str) -> Option<Self>;
 }
 
-/// Of a JSON string.
+/// The text of a JSON string.
 fn text(json: &str) -> Option<String> {
     serde_json::from_str(json).or_else(|_| serde_json::from_str(&repair(json))).ok()
 }

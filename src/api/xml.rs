@@ -1,5 +1,5 @@
-//! A PMS's XML, read as the JSON it stands for: an attribute is a member with a string, child
-//! elements are a member with a list, named after their tag.
+//! Converts a PMS's XML to JSON: attributes become string members, and child elements become lists
+//! named after their tag.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion::Implicit1_0;
@@ -15,11 +15,10 @@ const MAX_DEPTH: usize = 128;
 /// How many attributes and elements are kept in all: each takes up to 700 bytes.
 const MAX_NODES: usize = 20_000;
 
-/// The document as JSON, or what is wrong with it: broken off, not well-formed, with a DTD, or nested
+/// The document as JSON, or the reason why not: truncated, not well-formed, with a DTD, or nested
 /// too deeply.
 ///
-/// Takes linear time. Of elements with the same name in one parent the first 1,000 are kept, the
-/// rest is skipped.
+/// Takes linear time. Only the first 1,000 elements with the same name in one parent are kept.
 pub(super) fn to_json(text: &str) -> Result<Value, Undecodable> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -68,7 +67,7 @@ fn element(
     }
 }
 
-/// The other syntax errors are about what is not closed before the end.
+/// The other syntax errors mean that the text ends inside a tag, a comment or the like.
 fn problem(error: quick_xml::Error) -> Undecodable {
     match error {
         quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => INVALID,
@@ -80,7 +79,7 @@ fn problem(error: quick_xml::Error) -> Undecodable {
 
 fn attributes(tag: &BytesStart<'_>) -> Result<Map<String, Value>, Undecodable> {
     let mut members = Map::new();
-    // Of duplicates the first counts: nobody needs the error.
+    // Of duplicate attributes the first is kept: an error would help nobody.
     for attribute in tag.attributes().with_checks(false).take(MAX_ELEMENTS) {
         let attribute = attribute.map_err(|_| INVALID)?;
         let value = attribute.normalized_value(Implicit1_0);
@@ -90,7 +89,7 @@ fn attributes(tag: &BytesStart<'_>) -> Result<Map<String, Value>, Undecodable> {
     Ok(members)
 }
 
-/// A value with U+FFFD in place of its references, one of which is to no character.
+/// Replaces every reference in a value with U+FFFD, because one of them is invalid.
 fn without_references(value: &str) -> String {
     let mut parts = value.split('&');
     let first = parts.next().unwrap_or_default().to_owned();
