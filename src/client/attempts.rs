@@ -38,8 +38,8 @@ impl Retries {
         Self { waits: waits(u32::MAX).build(), connects: u32::MAX, deadline }
     }
 
-    /// The wait before the next attempt, which a server can lengthen by `Retry-After`. There is no
-    /// next one when it would begin after the deadline.
+    /// The wait before the next attempt, at least `Retry-After`. `None` if no retries are left, or
+    /// if the attempt would start after the deadline.
     pub(crate) fn wait(&mut self, error: &Error) -> Option<Duration> {
         if error.kind() == ErrorKind::Connect {
             self.connects = self.connects.checked_sub(1)?;
@@ -60,12 +60,13 @@ fn waits(retries: u32) -> ExponentialBuilder {
         .with_max_times(retries.try_into().unwrap_or(usize::MAX))
 }
 
-/// A call under way.
+/// A call in progress.
 pub(crate) struct Call<'a> {
     pub(crate) context: Context<'a>,
     pub(crate) max_retries: u32,
     pub(crate) deadline: Instant,
-    /// When the first attempt ends, if sooner than by `timeout`, which reqwest watches over.
+    /// An earlier deadline for the first attempt, whose pooled connection may be dead. `None`:
+    /// reqwest's own timeout covers it.
     pub(crate) first_until: Option<Instant>,
 }
 
@@ -102,7 +103,7 @@ impl Call<'_> {
                 .get_or_insert_with(|| Retries::new(self.max_retries, MAX_CONNECTS, self.deadline));
             let is_cut_off = until.is_some_and(|until| until <= Instant::now());
             match retries.wait(&error) {
-                // The next attempt has a new connection.
+                // The dropped request took its connection with it, so no wait is needed.
                 Some(_) if is_cut_off => {}
                 Some(wait) => sleep(wait).await,
                 None => return Err(error),
@@ -111,7 +112,8 @@ impl Call<'_> {
         }
     }
 
-    /// One attempt, by its number from 1: what was asked of whom is added to its error, and logged.
+    /// Makes one attempt (`number` counts from 1), adds operation and origin to its error, and logs
+    /// it.
     pub(crate) async fn attempt<T, U>(
         &self,
         number: u32,
@@ -153,7 +155,7 @@ impl Call<'_> {
         result
     }
 
-    /// Adds to an error what was asked of whom, and how often.
+    /// Adds the operation, the origin and the number of attempts to an error.
     pub(crate) fn add_to(&self, error: Error, attempts: u32) -> Error {
         error.with(|details| {
             details.operation = self.context.operation.text().to_owned();
@@ -170,7 +172,7 @@ pub(crate) fn check_runtime() -> Result<(), Error> {
     Handle::try_current().map(drop).map_err(|_| Error::new(ErrorKind::NoRuntime, summary))
 }
 
-/// `start` and so much time, or about 30 years where that is later than a clock can say.
+/// `start + time`, limited to about 30 years, because a clock can overflow.
 pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start.checked_add(time.min(FAR)).unwrap_or(start)

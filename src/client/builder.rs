@@ -43,8 +43,8 @@ impl Client {
     /// Starts to build a client of the server at `address`.
     ///
     /// The address is an `http` or `https` URL, without credentials, query and fragment. A path
-    /// prefix is kept (`https://host/plex`). Plain `http` is accepted for hosts in the machine, the
-    /// home or a VPN only, see [`ClientBuilder::allow_insecure_http`].
+    /// prefix is kept (`https://host/plex`). Plain `http` is accepted only for local hosts: see
+    /// [`ClientBuilder::allow_insecure_http`].
     pub fn builder(address: impl Into<String>) -> ClientBuilder {
         ClientBuilder::for_address(address.into())
     }
@@ -61,7 +61,7 @@ impl ClientBuilder {
         };
         const VERSION: &str = concat!("plex-auth/", env!("CARGO_PKG_VERSION"));
         let headers = HeaderMap::from_iter([
-            // A PMS returns XML unless it asks for JSON.
+            // A PMS returns XML unless `Accept` asks for JSON.
             (ACCEPT, HeaderValue::from_static("application/json")),
             // Without it a proxy may compress the body (RFC 9110, section 12.5.3).
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
@@ -70,8 +70,8 @@ impl ClientBuilder {
         Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
     }
 
-    /// The caller's token. Required. A server that asks nobody for a token, because of its "allowed
-    /// networks", takes any word.
+    /// The caller's token. Required. A server that needs no token ("allowed networks") accepts any
+    /// text.
     pub fn token(mut self, token: impl IntoToken) -> Self {
         match token.into_token() {
             Ok(token) => self.token = Some(token),
@@ -80,8 +80,8 @@ impl ClientBuilder {
         self
     }
 
-    /// `X-Plex-Client-Identifier`. Required, because a server lists each new one as one more
-    /// device of its owner's.
+    /// `X-Plex-Client-Identifier`. Required. A server adds each new one to its owner's list of
+    /// devices.
     ///
     /// Make one when the app is installed, a random UUID for example, and keep it with the app's
     /// settings. Don't make a new one at each start.
@@ -123,8 +123,8 @@ client_headers! {
 }
 
 impl ClientBuilder {
-    /// How long to wait for a connection, name look-up and TLS included. Default: 5 seconds, which
-    /// a server in reach never needs.
+    /// How long to wait for a connection, name look-up and TLS included. Default: 5 seconds, more
+    /// than a reachable server needs.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.check_not_zero("connect_timeout", timeout.is_zero());
         self.settings.connect_timeout = timeout;
@@ -132,15 +132,15 @@ impl ClientBuilder {
     }
 
     /// How long a call may take as a whole, with its retries and the body. Default: 30 seconds,
-    /// which is as long as a person waits.
+    /// about as long as a user waits.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.check_not_zero("timeout", timeout.is_zero());
         self.settings.timeout = timeout;
         self
     }
 
-    /// How many bytes a body may have; no more is held in memory. Default: 1,048,576 (1 MiB), a
-    /// thousand times the usual response.
+    /// The maximum size of a body in bytes. A larger one is an error. Default: 1,048,576 (1 MiB), a
+    /// thousand times a typical response.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.check_not_zero("max_response_bytes", bytes == 0);
         self.settings.max_response_bytes = bytes;
@@ -148,38 +148,40 @@ impl ClientBuilder {
     }
 
     /// How many times a call is retried after a transient failure: 408, 429, 502, 503, 504, 520 to
-    /// 524, 530, or no connection (twice at most); never after a TLS failure or a time-out. Default:
-    /// 10, so that a server that starts is waited for until [`timeout`](Self::timeout); 0 turns it
-    /// off.
+    /// 524, 530, or (at most twice) a connection that failed or was closed before the response;
+    /// never after a TLS failure or a time-out. Default: 10, enough to wait for a starting server
+    /// until [`timeout`](Self::timeout). 0 disables retries.
     ///
     /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
     /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. Both calls
-    /// are safe to repeat: a transient token that nobody uses expires.
+    /// are safe to repeat: an unused transient token expires.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.settings.max_retries = retries;
         self
     }
 
-    /// Whether the token may travel unencrypted, over plain `http`, to any host. Default: `false`,
-    /// only to loopback, private, unique-local and 100.64.0.0/10 addresses, to plex.direct names that
-    /// contain one, to names without a dot, and to those that end in `.local`, `.localhost`, `.lan`,
-    /// `.internal`, `.home.arpa`, `.home`, `.localdomain`, `.svc` or `.ts.net`.
+    /// Whether the token may be sent unencrypted, over plain `http`, to any host. Default: `false`,
+    /// only to loopback, private, unique-local and 100.64.0.0/10 addresses, to plex.direct names
+    /// that contain one, to names without a dot, and to those that end in `.local`, `.localhost`,
+    /// `.lan`, `.internal`, `.home.arpa`, `.home`, `.localdomain`, `.svc` or `.ts.net`.
     ///
-    /// For [`Client::connect`] it is what makes it use plain `http` at all, to the hosts above.
+    /// [`Client::connect`] uses plain `http` only if this is `true`, and then only to the hosts
+    /// above.
     pub fn allow_insecure_http(mut self, allow: bool) -> Self {
         self.settings.allow_insecure_http = allow;
         self
     }
 
-    /// HTTP settings of your own: a proxy, root certificates, the pool's size.
+    /// Changes the `reqwest::ClientBuilder`: a proxy, root certificates, the pool's size.
     ///
-    /// After `configure` has run, redirects, `reqwest`'s retries, verbose connections,
-    /// decompression and HTTP/2 are turned off, and the two time-outs are set. Before it, proxies
-    /// from the environment are turned off, idle connections are kept for 15 seconds (a PMS closes
-    /// them after 20), sent data is acknowledged within [`connect_timeout`](Self::connect_timeout)
+    /// Before `configure` runs, proxies from the environment are turned off, idle connections are
+    /// kept for 15 seconds (a PMS closes them after 20), a connection whose data is not
+    /// acknowledged within [`connect_timeout`](Self::connect_timeout) is closed
     /// (`tcp_user_timeout`, on Linux and Android), and `plex.direct` names with a private address
-    /// are resolved without DNS: a `dns_resolver` that is set here replaces that. Headers that are set here, a
-    /// `user_agent` among them, don't replace the crate's own.
+    /// are resolved without DNS. It may change these, for example with a `dns_resolver`. After it,
+    /// redirects, `reqwest`'s retries, verbose connections, decompression and HTTP/2 are turned
+    /// off, and the two time-outs are set. Headers that are set here, including `user_agent`, don't
+    /// replace the crate's own.
     ///
     /// ```
     /// # fn main() -> Result<(), plex_auth::Error> {
@@ -206,7 +208,7 @@ impl ClientBuilder {
     /// - [`InvalidAddress`](ErrorKind::InvalidAddress), [`InvalidToken`](ErrorKind::InvalidToken),
     ///   [`InvalidSetting`](ErrorKind::InvalidSetting): the first setting that is missing or
     ///   invalid, and what to do;
-    /// - [`HttpSetup`](ErrorKind::HttpSetup): `reqwest` can't be set up, for example where no CA
+    /// - [`HttpSetup`](ErrorKind::HttpSetup): `reqwest` can't be set up, for example if no CA
     ///   certificates are installed.
     pub fn build(self) -> Result<Client, Error> {
         let address = address::parse(&self.address)?;
@@ -230,18 +232,19 @@ impl ClientBuilder {
                            unencrypted: use `https`, or call `.allow_insecure_http(true)`";
             return Err(Error::new(ErrorKind::InvalidAddress, problem));
         }
-        // Before the closure, which may change it.
+        // Defaults, which the closure may change.
         let http = reqwest::Client::builder()
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(15))
             .dns_resolver(Resolver);
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
-        // A call on a pooled connection whose network is gone fails in this time, and is retried.
+        // Detects a pooled connection whose network is gone; the call is retried.
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let http = http.tcp_user_timeout(self.settings.connect_timeout);
         let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
-        // After it: what would send the token elsewhere, log it, or lift a limit.
+        // Set after the closure: options that could send the token elsewhere, log it, or lift a
+        // limit.
         let http = http
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

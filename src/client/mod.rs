@@ -27,7 +27,7 @@ pub(crate) use explain::{Context, Operation};
 ///
 /// Cheap to clone; clones share connections and settings. Every call ends within its time-out, with
 /// a result or an [`Error`]. Calls need a tokio runtime with IO and time enabled: without a runtime
-/// they are an error, in one without IO or time tokio panics.
+/// they return an error; in a runtime without IO or time, tokio panics.
 ///
 /// ```no_run
 /// # #[tokio::main(flavor = "current_thread")]
@@ -138,7 +138,7 @@ impl Client {
         call.run(request, TransientToken::from_wire).await
     }
 
-    /// Looks up how to reach a source, as the server remembers it.
+    /// Looks up a source's connections and access token in the server's cache.
     ///
     /// Needs an admin's token, or a transient one made from it, and PMS 1.15.4 or newer.
     /// `GET /security/resources`; source: `getSourceConnectionInformation` in
@@ -164,12 +164,12 @@ impl Client {
     }
 
     /// As [`source_connection_information`](Self::source_connection_information), but the server
-    /// looks the source up again (`refresh=1`), which takes longer. A source that restarted no
-    /// longer accepts the access token that the server remembers; this brings a new one.
+    /// refreshes its cache first (`refresh=1`), which takes longer. A source that restarted no
+    /// longer accepts the cached access token; this returns a new one.
     ///
     /// # Errors
     ///
-    /// The same.
+    /// Those of [`source_connection_information`](Self::source_connection_information).
     pub async fn refresh_source_connection_information(
         &self,
         source: &Source,
@@ -177,9 +177,9 @@ impl Client {
         self.look_up(self.call(Operation::Source), source, true).await
     }
 
-    /// Asks the server which one it is: `GET /identity`, without the token. It tells whether a server
-    /// is there, the identifier that [`Source::server`] takes, and its version. Source:
-    /// `getIdentity` in [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
+    /// Returns the server's identity (`GET /identity`, without the token): the identifier that
+    /// [`Source::server`] takes, and the version. Source: `getIdentity` in
+    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -200,13 +200,14 @@ impl Client {
 
     /// A request to another path of this server, such as `/library/sections?type=1`: below the path
     /// of [`address()`](Self::address), with the token, the client headers, `Accept:
-    /// application/json` and `User-Agent`, over the client's connections and within its time-outs.
-    /// Headers, a query, a body and a shorter time can be added to it. `header(..)` adds a value to
-    /// one that is there, `headers(..)` replaces it.
+    /// application/json`, `Accept-Encoding: identity` and `User-Agent`, over the client's
+    /// connections and within its time-outs. You can add headers, a query, a body and a shorter
+    /// timeout. `header(..)` adds a second value to a header that is already set, `headers(..)`
+    /// replaces it.
     ///
-    /// Redirects are not followed. What the other calls do is not done: there are no
-    /// retries, no limit on the body and no event in the log, and any status is a response. To a
-    /// `POST` without a body add `Content-Length: 0` where a proxy answers 411.
+    /// Redirects are not followed. Unlike the other calls, it has no retries, no limit on the body
+    /// and no log event, and an error status is not an error. If a proxy answers 411 to a `POST`
+    /// without a body, add `Content-Length: 0`.
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -228,7 +229,7 @@ impl Client {
         Ok(self.0.api.client.request(method, url).headers(headers.clone()))
     }
 
-    /// Asks whether the source answers at an address: one attempt, whose time is its caller's.
+    /// Verifies in one attempt that the source answers at an address. The caller sets the deadline.
     pub(crate) async fn verify(
         &self,
         uri: &Url,
@@ -260,7 +261,7 @@ impl Client {
         self.call_to(self.address(), operation)
     }
 
-    /// The same to another address, for the texts of its errors.
+    /// Like `call`, for another address, which errors name.
     pub(crate) fn call_to<'a>(&'a self, address: &'a Url, operation: Operation) -> Call<'a> {
         let Shared { token, settings, .. } = &*self.0;
         let Settings { connect_timeout, timeout, max_retries, .. } = *settings;

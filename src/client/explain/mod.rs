@@ -1,5 +1,5 @@
-//! Why a call failed: from what the generated client returns to the details of an `Error`. Its own
-//! errors are taken apart, because their texts show headers and bodies.
+//! Converts the errors of the generated client to `Error`s. Their own texts are not used, because
+//! they contain headers and bodies.
 
 use std::time::Duration;
 
@@ -88,12 +88,12 @@ pub(crate) fn timed_out(context: &Context<'_>) -> Error {
     Error::new(ErrorKind::Timeout, summary)
 }
 
-/// An attempt has used its time, and the call has not.
+/// The first attempt took too long; the call has time left.
 pub(crate) fn no_answer() -> Error {
     Error::new(ErrorKind::Connect, "no response yet: the connection may be dead")
 }
 
-/// A body that is not what was expected.
+/// A body that cannot be decoded.
 fn undecodable(problem: Undecodable) -> Error {
     let (got, position) = match problem {
         Undecodable::CutShort => return Error::unusable(ErrorKind::BodyCutShort, CUT_SHORT),

@@ -1,4 +1,4 @@
-//! A response with another status than 200: who answered, and what to do about it.
+//! Explains a response whose status is not 200: who answered, and what to do.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
         sender == Sender::Proxy && (headers.contains_key(WWW_AUTHENTICATE) || is_page);
 
     let kind = match ErrorKind::of_status(status) {
-        // It was asked without a token.
+        // The request had no token.
         ErrorKind::Unauthorized | ErrorKind::Forbidden
             if context.operation == Operation::Identity =>
         {
@@ -104,12 +104,12 @@ const NOT_ALLOWED: &str = "\
 enum Sender {
     Server,
     Proxy,
-    /// Nothing tells.
+    /// There is no sign of either.
     Unknown,
 }
 
-/// A PMS marks its responses, and proxies pass the mark on. Without it, a body in one of a PMS's
-/// forms is a server's, any other a proxy's.
+/// A PMS sends headers that proxies pass on. Without them, a body in a format of a PMS is
+/// attributed to the server, and any other body to a proxy.
 fn sender(headers: &HeaderMap, body: &str, is_form_of_pms: bool) -> Sender {
     const MARKS: [&str; 3] =
         ["x-plex-protocol", "x-plex-content-original-length", "x-plex-content-compressed-length"];
@@ -141,7 +141,7 @@ fn title(body: &str) -> Option<String> {
     Some(title.join(" ")).filter(|title| !title.is_empty())
 }
 
-/// Both explanations, the likelier first; that of the server alone where it is certain.
+/// Both explanations, the likelier first; only the server's if it certainly answered.
 fn either(sender: Sender, server: &str, proxy: &str) -> String {
     match sender {
         Sender::Server => server.to_owned(),
@@ -193,7 +193,7 @@ fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
     )
 }
 
-/// The code and the text in an error's body.
+/// The code and the text of an error's body.
 fn explanation(body: &[u8]) -> Option<(Option<i64>, String)> {
     let (code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
@@ -210,8 +210,8 @@ fn explanation(body: &[u8]) -> Option<(Option<i64>, String)> {
     Some((code.and_then(|code| code.0), texts.join(": ")))
 }
 
-/// `Retry-After`: seconds, or a date until which to wait, from the response's own `Date` on.
-/// Anything else is no wait.
+/// `Retry-After` in seconds, or as a date relative to the response's `Date`, or to this machine's
+/// clock. Other values are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {

@@ -1,4 +1,4 @@
-//! Why there is no secure connection, and the address that a certificate is valid for.
+//! Explains a TLS failure, and suggests the address that a certificate is valid for.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,8 @@ use crate::address::{self, origin};
 use crate::dns;
 use crate::error::{Details, Error as Failure, ErrorKind};
 
-/// Nothing else of a certificate is shown than the address: its names are the peer's.
+/// Shows nothing from a certificate except the suggested address, because its names are
+/// peer-supplied.
 pub(super) fn explain(error: &Error, address: &Url) -> Failure {
     let (summary, suggested_address) = match error {
         Error::InvalidCertificate(reason) => certificate(reason, address),
@@ -57,7 +58,7 @@ fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
             "the certificate has expired, or is not valid yet: the server renews it when it can \
              reach plex.tv; check this machine's clock, too"
         }
-        // `Other` is above all a self-signed one that may sign others, as OpenSSL makes them.
+        // `Other` is usually a self-signed CA certificate, which OpenSSL makes by default.
         Reason::UnknownIssuer | Reason::Other(_) if is_direct => {
             "the certificate is from an unknown issuer: something on the way replaces \
              certificates, such as an antivirus or a company's proxy"

@@ -1,4 +1,4 @@
-//! A `reqwest::Error`: no connection, no TLS, no time, no whole body.
+//! Explains a `reqwest::Error`: connection, TLS, timeout, truncated body.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind as Io};
@@ -23,7 +23,7 @@ pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     }
     let is_https = context.address.scheme() == "https";
     let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
-    // The system's own time-out, of data that nobody acknowledged.
+    // ETIMEDOUT of `tcp_user_timeout`: sent data was not acknowledged.
     let is_dead = !error.is_connect()
         && io.is_some_and(|io| io.kind() == Io::TimedOut && io.raw_os_error().is_some());
     let (kind, summary) = if error.is_timeout() && error.is_connect() {
@@ -59,7 +59,7 @@ pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     Details { source: Some(error.without_url()), ..Details::new(kind, summary) }.into()
 }
 
-/// Not the network's fault, nor the server's.
+/// The process has no file descriptors left.
 pub(crate) fn out_of_files() -> Error {
     let summary = "no file descriptors are left: close connections and files of this process, or \
                    raise the limit (`ulimit -n`)";
@@ -88,7 +88,7 @@ fn tls(error: &reqwest::Error, context: &Context<'_>) -> Option<Error> {
         Some(error) if is_connect && is_hang_up(error) => {
             "the server closed the connection during the TLS handshake: the port may need `http`"
         }
-        // What another TLS library than this crate's rustls returns: no system call does, or nothing.
+        // Other TLS libraries return `InvalidData`, which no system call does, or no `io::Error`.
         Some(error) if error.kind() == Io::InvalidData => NOT_SECURE,
         None if !cfg!(feature = "rustls")
             && is_connect
@@ -107,15 +107,15 @@ fn is_hang_up(error: &io::Error) -> bool {
     matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
-/// reqwest's connector then refuses every scheme but `http`, and has no other way to say so than the
-/// whole text of the last cause.
+/// Without a TLS library, reqwest's connector refuses `https`. Only the text of the last cause says
+/// so.
 fn has_no_tls_library(error: &reqwest::Error) -> bool {
     !cfg!(feature = "rustls")
         && io_error(error).is_none()
         && chain(error).last().is_some_and(|last| last.to_string().contains("scheme is not http"))
 }
 
-/// The closure's proxy does not connect.
+/// A proxy from `configure_http` did not open a tunnel.
 fn is_tunnel(error: &reqwest::Error) -> bool {
     chain(error).any(|error| error.to_string().starts_with("tunnel"))
 }
@@ -134,7 +134,7 @@ fn find<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// The innermost: those around it are of kind `Other`.
+/// The innermost `io::Error`: the outer ones have kind `Other`.
 fn io_error(error: &reqwest::Error) -> Option<&io::Error> {
     chain(error).filter_map(|error| error.downcast_ref()).last()
 }
