@@ -14,9 +14,9 @@ pub(super) type Only = dyn Fn(&Connection) -> bool + Send + Sync;
 /// How many direct connections are tried. A longer list would make this client scan somebody's
 /// network.
 const MAX_DIRECT: usize = 100;
-/// Apart from the direct ones, so that a list of dead addresses does not hide the relays.
+/// Counted separately, so that dead direct addresses do not exclude the relays.
 const MAX_RELAYS: usize = 10;
-/// How many connections to one host and port, with different paths, are tried.
+/// How many listed connections to one host and port, with different paths, are tried.
 const MAX_PER_HOST: usize = 4;
 
 /// In the order in which they start.
@@ -81,7 +81,7 @@ impl<'a> Chooser<'a> {
         (is_new && self.reason_to_skip(&replaced).is_none()).then_some(replaced)
     }
 
-    /// Counts a connection, or says which limit it is over.
+    /// Counts a connection, or returns the reason if it exceeds a limit.
     fn over(&mut self, connection: &Connection) -> Option<&'static str> {
         let uri = &connection.uri;
         let host = uri.host_str().unwrap_or_default().to_owned();
@@ -132,16 +132,16 @@ impl<'a> Chooser<'a> {
     }
 }
 
-/// The `Connection Attempt Delay` that RFC 8305 recommends in section 5, as the first one's head
-/// start, and the least one that it allows, between the others.
+/// The Connection Attempt Delay of RFC 8305, section 5: the recommended one as the first
+/// candidate's head start, the minimum between the others.
 const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) const GAP: Duration = Duration::from_millis(10);
 const HTTP_AFTER: Duration = Duration::from_millis(750);
-/// Or after a quarter of the time.
+/// Or after a quarter of the timeout, if that is shorter.
 const RELAYS_AFTER: Duration = Duration::from_millis(1_500);
 
-/// When each candidate starts, counted from the beginning of the race, which has so much time. A
-/// class without candidates takes no time.
+/// When each candidate starts, relative to the start of a race that may take `time`. A class
+/// without candidates takes no time.
 pub(super) fn starts(classes: &[Class], time: Duration) -> Vec<Duration> {
     let has = |class| classes.contains(&class);
     let after = |class| match class {
@@ -152,7 +152,7 @@ pub(super) fn starts(classes: &[Class], time: Duration) -> Vec<Duration> {
         _ => HEAD_START,
     };
     let start = |(index, class): (usize, &Class)| {
-        // The first of all has a start of its own.
+        // The first candidate starts at 0 and is not counted.
         let before = classes.iter().take(index).skip(1).filter(|other| *other == class).count();
         let gaps = GAP.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
         if index == 0 { Duration::ZERO } else { after(*class).saturating_add(gaps) }

@@ -1,4 +1,4 @@
-//! From a `Source` to a client of it, at an address that was verified.
+//! Connects to a `Source` at a verified address.
 
 use std::fmt;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub struct Connect {
     options: Options,
 }
 
-/// What holds for every reconnection, too.
+/// Options that reconnections keep.
 #[derive(Clone)]
 pub(crate) struct Options {
     only: Arc<Only>,
@@ -59,15 +59,15 @@ impl Options {
 }
 
 impl Connect {
-    /// The address to try first, alone for 250 ms: that of the connection that worked last time.
-    /// Ignored when the source's connections don't include it. Default: none.
+    /// The address to try first, with a head start of 250 ms: usually that of the last connection.
+    /// Ignored if the source's connections don't include it. Default: none.
     pub fn prefer(mut self, uri: &Url) -> Self {
         self.prefer = Some(uri.clone());
         self
     }
 
     /// Which connections may be used: no relay, remote ones only, certain networks. Default: all.
-    /// Reconnections keep to it.
+    /// It also applies to reconnections.
     pub fn only(
         mut self,
         is_allowed: impl Fn(&Connection) -> bool + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Connect {
     }
 
     /// How long it may take as a whole, look-ups included. Default: the client's
-    /// [`timeout`](crate::ClientBuilder::timeout). Reconnections have as long.
+    /// [`timeout`](crate::ClientBuilder::timeout). Reconnections have the same timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -109,12 +109,11 @@ impl fmt::Debug for Connect {
     }
 }
 
-/// A client of a source at an address that was verified, from [`Client::connect`]: a handle that its
-/// clones share.
+/// A client of a source at a verified address, from [`Client::connect`]. Clones share their state.
 ///
-/// A source that restarted no longer accepts the access token that the asked server remembers:
-/// `connect` succeeds, and the first call fails with 401. [`reconnect`](Self::reconnect) brings a new
-/// token. [`TokenCache::of_source`](crate::TokenCache::of_source) does so by itself.
+/// A source that restarted no longer accepts the access token that the first server has cached:
+/// `connect` succeeds, and the first call fails with 401. [`reconnect`](Self::reconnect) gets a new
+/// token. [`TokenCache::of_source`](crate::TokenCache::of_source) does so automatically.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
@@ -141,14 +140,14 @@ struct Handle {
     last: tokio::sync::Mutex<Last>,
 }
 
-/// The last reconnection: when it was started, and when and how one ended.
+/// When the last reconnection started, and when and how the last completed one ended.
 #[derive(Default)]
 struct Last {
     started: Option<Instant>,
     ended: Option<(Instant, Result<(), Error>)>,
 }
 
-/// What a race has found.
+/// The result of a race.
 #[derive(Clone)]
 pub(crate) struct Found {
     pub(crate) client: Client,
@@ -156,7 +155,7 @@ pub(crate) struct Found {
     pub(crate) connection: Connection,
 }
 
-/// The time between the starts of two reconnections.
+/// The minimum time between the starts of two reconnections.
 const SPACING: Duration = Duration::from_secs(1);
 
 impl Connected {
@@ -170,9 +169,9 @@ impl Connected {
         Self(Arc::new(Handle { server, source, options, current, last }))
     }
 
-    /// The source's client: bound to [`connection`](Self::connection), with the source's own access
-    /// token; headers, settings and pooled connections are those of the client that connected. It
-    /// stays as it is when the handle reconnects: ask for it anew.
+    /// The source's client, for all calls to it: at [`connection`](Self::connection), with the
+    /// source's own access token. Headers, settings and pooled connections are those of the client
+    /// that connected. It does not change when the handle reconnects: call this again.
     pub fn client(&self) -> Client {
         self.current().client.clone()
     }
@@ -182,24 +181,24 @@ impl Connected {
         self.current().connection.clone()
     }
 
-    /// What is known of the source.
+    /// The source's device, from the last look-up.
     pub fn device(&self) -> Device {
         self.current().device.clone()
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
     /// accepts its token: looks it up with `refresh=1`, and then does as [`Client::connect`], with
-    /// the same [`only`](Connect::only) and [`timeout`](Connect::timeout). It prefers the connection
-    /// that worked, unless that was a relay. All clones then have what it found; when it fails, they
-    /// keep what they have.
+    /// the same [`only`](Connect::only) and [`timeout`](Connect::timeout). It prefers the last
+    /// connection, unless that was a relay. On success all clones use the new connection; on
+    /// failure they keep the old one.
     ///
-    /// Callers who come while one is reconnecting, or within a second after it succeeded, share its
+    /// Callers who call during a reconnection, or within a second after it succeeded, share its
     /// result. Reconnections start at least a second apart. Dropping a caller's future is safe: the
-    /// next caller goes on.
+    /// next caller starts over.
     ///
-    /// The first attempt of the look-up takes at most
-    /// [`connect_timeout`](crate::ClientBuilder::connect_timeout), because the network of a pooled
-    /// connection may be gone; the next one has a new connection.
+    /// A pooled connection may be dead. So the first attempt of the look-up takes at most
+    /// [`connect_timeout`](crate::ClientBuilder::connect_timeout), and a candidate's first attempt
+    /// at most 500 ms; the next attempts do not use that connection.
     ///
     /// # Errors
     ///
@@ -242,31 +241,35 @@ impl fmt::Debug for Connected {
 
 impl Client {
     /// Looks a source up, and connects to the first of its connections that is verified: a client
-    /// with the source's own access token. Await what is returned, or set its options first.
+    /// with the source's own access token. Await the returned value, or set its options first.
     ///
-    /// No token goes to an address that was not verified: by a TLS certificate that is valid for its
-    /// name, and by `GET /identity`, asked without a token, whose `machineIdentifier` must be the
-    /// device's (source: `getIdentity` in
-    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec)).
+    /// A token is sent only to a verified address: its TLS certificate must be valid, and
+    /// `GET /identity`, requested without a token, must return the device's `machineIdentifier`
+    /// (source: `getIdentity` in
+    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec)). Over plain `http`,
+    /// which needs [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http), only the
+    /// identity is checked.
     ///
     /// - **Classes**: the [preferred](Connect::prefer) address; direct `https`; direct `http`, to
     ///   local hosts and only with
     ///   [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http); relays. Within a class:
-    ///   local before remote. Addresses that the builder would refuse are skipped, and what
-    ///   [`only`](Connect::only) leaves out, all beyond 100 direct ones and 10 relays, and all beyond
-    ///   4 of one host and port.
+    ///   local before remote. Addresses that the builder would refuse or [`only`](Connect::only)
+    ///   excludes are skipped, and so are all after the first 100 direct ones, 10 relays, and 4 per
+    ///   host and port.
     /// - **Starts**: the first candidate at once; the other direct `https` after 250 ms, 10 ms apart
-    ///   (RFC 8305); `http` after 750 ms; relays after 1.5 s, or a quarter of the time. A class
-    ///   without candidates takes no time. Where nothing runs that may still succeed, the next one
-    ///   starts at once.
+    ///   (RFC 8305); `http` after 750 ms; relays after 1.5 s or a quarter of the timeout, whichever
+    ///   is shorter. A class without candidates takes no time. If no running candidate can still
+    ///   succeed, the next one starts at once.
     /// - **The first verified one wins.** A remote one waits up to 150 ms for a local `https` one
-    ///   that was started before it. When the certificate of a bare IP address gives its
-    ///   plex.direct address, the candidate goes on with that.
-    /// - **A transient failure** is retried after 250 ms, doubling to 4 s, without jitter, 6 attempts
-    ///   at most. When only such candidates are left, the race ends after 5 s.
+    ///   that was started before it. If the certificate of a bare IP address gives its plex.direct
+    ///   address, the candidate continues with that.
+    /// - **A transient failure** or a time-out is retried after 250 ms, doubling to 4 s, without
+    ///   jitter, with at most 6 attempts. When only such candidates are left, the race ends 5 s
+    ///   after the last candidate first failed, or after the second look-up if that was later.
     /// - **A second look-up**, with `refresh=1`, is made when every candidate has failed, or after
-    ///   3 s, beside the race. Its addresses join at once, and its access token counts.
-    /// - **Providers** have no `/identity`: the first `https` connection with a host name is taken,
+    ///   3 s, in parallel with the race. Its new addresses are tried at once, and its access token
+    ///   is used.
+    /// - **Providers** have no `/identity`: the first `https` connection with a host name is used,
     ///   and its certificate is checked at the first call.
     ///
     /// ```no_run

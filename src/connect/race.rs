@@ -16,9 +16,9 @@ use crate::source::{Connection, Device, Source};
 const LOCAL_HEAD_START: Duration = Duration::from_millis(150);
 /// When the source is looked up again.
 const REFRESH_AFTER: Duration = Duration::from_secs(3);
-/// How long candidates are waited for that fail in a transient way, when there are no others.
+/// How long to retry when all candidates left have failed transiently.
 const RESTART: Duration = Duration::from_secs(5);
-/// How long the first attempt may take where a pooled connection may be dead.
+/// The timeout of a reconnection's first attempt, whose pooled connection may be dead.
 const FIRST_ANSWER: Duration = Duration::from_millis(500);
 /// How many times a candidate is asked.
 const MAX_ATTEMPTS: u32 = 6;
@@ -28,9 +28,9 @@ enum State {
     /// Starts at this time, or when nothing else runs.
     Waiting(Instant),
     Running,
-    /// Failed for the first time at this time, in a transient way, and is asked again.
+    /// Failed transiently, for the first time at this time, and is retried.
     Retrying(Instant),
-    /// Failed for the first time at this time, and is not asked again.
+    /// Failed for the first time at this time, or was skipped, and is not retried.
     Failed(Instant),
 }
 
@@ -38,7 +38,7 @@ struct Candidate {
     connection: Connection,
     state: State,
     retries: Retries,
-    /// Of the last attempt, or why it is skipped.
+    /// The error of the last attempt, or the reason why it was skipped.
     error: Option<Error>,
 }
 
@@ -58,16 +58,16 @@ enum Refresh {
 pub(super) struct Race<'a> {
     client: &'a Client,
     source: &'a Source,
-    /// With the access token that counts.
+    /// From the latest look-up, whose access token is used.
     device: Device,
     chooser: Chooser<'a>,
     deadline: Instant,
     is_reconnection: bool,
-    /// In the order in which they start.
+    /// By class within each look-up.
     candidates: Vec<Candidate>,
     events: FuturesUnordered<BoxFuture<'a, Event>>,
     refresh: Refresh,
-    /// The text about a look-up that failed.
+    /// Why the second look-up failed, for the error's text.
     problem: String,
     /// A verified candidate, and until when it waits for a local one.
     verified: Option<(usize, Instant)>,
@@ -145,7 +145,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Starts every candidate whose time has come, or the next one where nothing runs that may still
+    /// Starts every candidate that is due, or the next one if no running candidate can still
     /// succeed.
     fn start_what_is_due(&mut self) {
         while let Some((at, index)) = self.next_start() {
@@ -158,7 +158,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// When which candidate starts next.
+    /// The next candidate to start, and when.
     fn next_start(&self) -> Option<(Instant, usize)> {
         let candidates = self.candidates.iter().enumerate();
         let waiting = candidates.filter_map(|(index, candidate)| match candidate.state {
@@ -168,7 +168,7 @@ impl<'a> Race<'a> {
         waiting.min()
     }
 
-    /// Asks a candidate for its identity, after a wait.
+    /// Verifies a candidate by its identity, after a wait.
     fn ask(&mut self, index: usize, state: State, number: u32, wait: Duration) {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         candidate.state = state;
@@ -191,7 +191,7 @@ impl<'a> Race<'a> {
         self.events.push(asking.boxed());
     }
 
-    /// Looks the source up again, once: when its time has come, or when every candidate has failed.
+    /// Looks the source up again, once: when it is due, or when every candidate has failed.
     fn look_up_what_is_due(&mut self) {
         let Refresh::At(at) = self.refresh else { return };
         let is_failed = |candidate: &Candidate| matches!(candidate.state, State::Failed(_));
@@ -216,7 +216,7 @@ impl<'a> Race<'a> {
         (!waits).then(|| winner.clone())
     }
 
-    /// When the race ends without a winner: in the past where no candidate can succeed any more.
+    /// When the race ends without a winner: in the past if no candidate can still succeed.
     fn end(&self) -> Instant {
         let Refresh::Done(mut since) = self.refresh else { return self.deadline };
         let mut time = Duration::ZERO;
@@ -232,7 +232,8 @@ impl<'a> Race<'a> {
         after(since, time).min(self.deadline)
     }
 
-    /// When something happens that is no event, at the deadline at the latest.
+    /// The next time-based action: a start, the end of the head start, the second look-up, or the
+    /// deadline.
     fn next_due(&self) -> Instant {
         let start = self.next_start().map(|(at, _)| at);
         let until = self.verified.map(|(_, until)| until);
@@ -262,7 +263,7 @@ impl<'a> Race<'a> {
         let next = if number > MAX_ATTEMPTS {
             None
         } else if let Some(connection) = suggested {
-            // The same machine, by the name that its certificate has.
+            // The same machine, by the name that its certificate is valid for.
             candidate.connection = connection;
             Some((candidate.state, Duration::ZERO))
         } else {
