@@ -260,7 +260,7 @@ mod tests {
             ("[2001:db8::1]", false),
             ("[::ffff:10.0.0.1]", true),
             ("[::ffff:8.8.8.8]", false),
-            // A translator or a tunnel stands before these.
+            // A translator or a tunnel is in between.
             ("[::10.0.0.1]", false),
             ("[::ffff:0:10.0.0.1]", false),
             ("[64:ff9b::10.0.0.1]", false),

@@ -25,8 +25,8 @@ static LOOK_UPS: Semaphore = Semaphore::const_new(8);
 ///
 /// Routers with rebinding protection refuse names with a private address
 /// (<https://support.plex.tv/articles/206225077>). A `plex.direct` name contains its address, so no
-/// DNS server needs to be asked. This weakens nothing: the certificate is still checked against the
-/// name, and whoever chose the name could have chosen the address.
+/// DNS server is needed. This weakens nothing: the certificate is still checked against the name,
+/// and an attacker who can choose the name can also choose the address.
 ///
 /// A name with a public address goes to the system first, which may know a better one, for example
 /// with DNS64, or behind a router without NAT hairpinning. If the system fails, the address in the

@@ -1,4 +1,4 @@
-//! What went wrong, and what to do about it.
+//! `Error` and `ErrorKind`: what happened, and what to do.
 
 use std::borrow::Cow;
 use std::fmt;

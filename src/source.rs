@@ -60,7 +60,7 @@ impl Source {
         self.0.split_once("://").map_or("", |(_, identifier)| identifier)
     }
 
-    /// Whether this is a device's identifier, without regard to case and to a provider suffix.
+    /// Whether a device has this identifier, ignoring case and provider suffixes.
     pub(crate) fn matches(&self, client_identifier: &str) -> bool {
         let bare = |text: &str| text.split('/').next().unwrap_or_default().to_ascii_lowercase();
         bare(self.identifier()) == bare(client_identifier)
