@@ -147,8 +147,8 @@ impl FromJson for bool {
     }
 }
 
-/// JSON without the characters that it does not allow: a control character becomes a space, half a
-/// surrogate pair U+FFFD.
+/// JSON without the characters that it does not allow: control characters become spaces, unpaired
+/// surrogates U+FFFD.
 pub(super) fn repair(text: &str) -> String {
     let text = text.replace(|char: char| char.is_ascii_control(), " ");
     let mut repaired = String::with_capacity(text.len());
@@ -161,7 +161,7 @@ pub(super) fn repair(text: &str) -> String {
             (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
             _ => (escape.get(..2), 2),
         };
-        // A backslash before a character of several bytes, or at the end: an error either way.
+        // A backslash before a multi-byte character or at the end is invalid JSON anyway.
         let (kept, length) = kept.map_or((escape, escape.len()), |kept| (kept, length));
         repaired.push_str(kept);
         rest = escape.get(length..).unwrap_or_default();
@@ -175,7 +175,7 @@ fn code_unit(escape: &str) -> Option<u16> {
     u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
-/// A list of objects, from a list or from a lone object. The first 1,000 are kept; `null` is left
+/// A list of objects, from a list or from a single object. The first 1,000 are kept; `null` is left
 /// out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
