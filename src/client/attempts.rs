@@ -15,25 +15,25 @@ use crate::client::explain::{self, Context};
 use crate::error::{Error, ErrorKind};
 use crate::token::Timestamp;
 
-/// How many times a call is retried when no connection can be made.
+/// How many times a call is retried after a connection failure.
 const MAX_CONNECTS: u32 = 2;
 
-/// The waits between the attempts, which end with the number of retries or with the deadline.
+/// The retry budget of a call: its backoff, and how many retries are left.
 pub(crate) struct Retries {
     waits: ExponentialBackoff,
-    /// How many more after a failure without a connection.
+    /// How many more after a connection failure.
     connects: u32,
     deadline: Instant,
 }
 
 impl Retries {
-    /// With jitter, so that the clients of a restarted server don't come back all at once.
+    /// With jitter, so that clients don't return to a restarted server all at once.
     pub(crate) fn new(retries: u32, connects: u32, deadline: Instant) -> Self {
         Self { waits: waits(retries).with_jitter().build(), connects, deadline }
     }
 
-    /// Without jitter, for a person who waits: a source that was down for 3 s is found 0.75 s later.
-    /// With jitter it could be 4 s later.
+    /// Without jitter, because a user is waiting: a source that was down for 3 s is found 0.75 s
+    /// after it returns, with jitter up to 4 s.
     pub(crate) fn without_jitter(deadline: Instant) -> Self {
         Self { waits: waits(u32::MAX).build(), connects: u32::MAX, deadline }
     }
@@ -52,7 +52,7 @@ impl Retries {
     }
 }
 
-/// 250 ms, doubling to 4 s. Jitter adds up to as much again.
+/// 250 ms, doubling to 4 s. Jitter adds up to 100 %.
 fn waits(retries: u32) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(250))
@@ -71,7 +71,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The same call with other times, from now on: for all attempts, and for the first one.
+    /// The same call with other timeouts, from now on: for all attempts, and for the first one.
     pub(crate) fn within(mut self, timeout: Duration, first: Duration) -> Self {
         let now = Instant::now();
         self.context.timeout = timeout;
@@ -80,7 +80,8 @@ impl Call<'_> {
         self
     }
 
-    /// Makes attempts until one succeeds, fails in a way that is not transient, or no more fit.
+    /// Makes attempts until one succeeds or fails permanently, no retries are left, or no attempt
+    /// fits before the deadline.
     pub(crate) async fn run<T, U, F>(
         &self,
         request: impl Fn() -> F,
@@ -128,7 +129,7 @@ impl Call<'_> {
         let answer = async {
             match request.await {
                 Ok(response) => Ok(response.into_inner()),
-                // Boxed, as most calls don't need its space.
+                // Boxed to keep the future small: most calls succeed.
                 Err(raw) => Box::pin(explain::failure(raw, &self.context)).await,
             }
         };
@@ -166,7 +167,7 @@ impl Call<'_> {
     }
 }
 
-/// Requests and timers panic where there is no runtime.
+/// Requests and timers panic without a runtime.
 pub(crate) fn check_runtime() -> Result<(), Error> {
     let summary = "no tokio runtime, or one that is shutting down: await the call in one";
     Handle::try_current().map(drop).map_err(|_| Error::new(ErrorKind::NoRuntime, summary))

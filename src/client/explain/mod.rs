@@ -47,7 +47,7 @@ impl Operation {
     }
 }
 
-/// What was asked of whom, as far as a text depends on it.
+/// The request, as far as error texts depend on it.
 pub(crate) struct Context<'a> {
     pub(crate) operation: Operation,
     pub(crate) address: &'a Url,
@@ -62,7 +62,7 @@ const NOT_SECURE: &str = "no secure connection: the certificate must be valid fo
                           the port must speak TLS";
 const CUT_SHORT: &str = "the response ended before it was complete";
 
-/// The value in a response that is not plain JSON, or what went wrong.
+/// Decodes a body that is not plain JSON, or explains the failure.
 pub(crate) async fn failure<T: DeserializeOwned>(
     raw: Raw,
     context: &Context<'_>,
@@ -75,14 +75,14 @@ pub(crate) async fn failure<T: DeserializeOwned>(
         | Raw::InvalidUpgrade(error)
         | Raw::ResponseBodyError(error) => transport::explain(error, context),
         Raw::UnexpectedResponse(response) => status::explain(response, context).await,
-        // Not made by this client: the fragment that it is generated from has no error responses.
+        // Never returned: `build.rs` removes the error responses before it generates the client.
         Raw::ErrorResponse(_) | Raw::InvalidRequest(_) | Raw::Custom(_) => {
             Error::new(ErrorKind::Protocol, "the response could not be read")
         }
     })
 }
 
-/// The call has used its time.
+/// The call's deadline has passed.
 pub(crate) fn timed_out(context: &Context<'_>) -> Error {
     let summary = format!("no complete response within {:?} (`timeout`)", context.timeout);
     Error::new(ErrorKind::Timeout, summary)
@@ -111,7 +111,7 @@ fn undecodable(problem: Undecodable) -> Error {
     Error::unusable(ErrorKind::Decode, summary)
 }
 
-/// Peer-supplied text, with the caller's token replaced, escaped, and cut.
+/// Peer-supplied text, with the caller's token redacted, escaped, and cut.
 fn clean(text: &str, most: usize, context: &Context<'_>) -> String {
     const REDACTED: &str = "[redacted]";
     let token = context.token.expose_secret();

@@ -39,7 +39,7 @@ pub(super) fn explain(error: &Error, address: &Url) -> Failure {
 fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
     let is_direct = address.host_str().is_some_and(|host| dns::plex_direct(host).is_some());
     let is_unnamed = address::is_ip_address(address) || address.host_str() == Some("localhost");
-    // The peer's names are read here and shown nowhere.
+    // The certificate's names are read here, and never shown.
     let hash = match reason {
         Reason::NotValidForNameContext { presented, .. } => {
             presented.iter().find_map(|name| hash(name))
@@ -83,7 +83,7 @@ fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
     (summary.to_owned(), None)
 }
 
-/// The 32 hexadecimal digits of `*.HASH.plex.direct`. rustls presents a name in quotes.
+/// The 32 hexadecimal digits of `*.HASH.plex.direct`. rustls writes a name as `DnsName("..")`.
 fn hash(presented: &str) -> Option<&str> {
     let name = presented.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
     let hash = name.unwrap_or(presented).strip_prefix("*.")?.strip_suffix(".plex.direct")?;

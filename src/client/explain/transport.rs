@@ -9,7 +9,7 @@ use crate::dns;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
-    // Types first: a text may be the peer's.
+    // Checks types before texts, because a text may be peer-supplied.
     if let Some(refused) = find::<Refused>(&error) {
         let kind = match refused {
             Refused::TooLarge(_) => ErrorKind::BodyTooLarge,
@@ -66,7 +66,7 @@ pub(crate) fn out_of_files() -> Error {
     Error::new(ErrorKind::HttpSetup, summary)
 }
 
-/// A hint where the address has no port.
+/// A hint if the address has no port.
 fn default_port(context: &Context<'_>) -> &'static str {
     match (context.address.port(), context.address.scheme()) {
         (None, "https") => "; the address has no port, so 443 was tried: a PMS has 32400",
@@ -75,8 +75,8 @@ fn default_port(context: &Context<'_>) -> &'static str {
     }
 }
 
-/// A failure of the TLS layer, without its own error: it shows the names in a certificate, which are
-/// the peer's.
+/// A TLS failure. Its source is dropped, because it contains the certificate's names, which are
+/// peer-supplied.
 fn tls(error: &reqwest::Error, context: &Context<'_>) -> Option<Error> {
     #[cfg(feature = "rustls")]
     if let Some(error) = find(error) {
