@@ -37,7 +37,7 @@ use race::Race;
 /// ```
 #[must_use = "nothing is connected until this is awaited"]
 pub struct Connect {
-    /// Of the server that looks the source up.
+    /// The client of the server that looks the source up.
     server: Client,
     source: Source,
     prefer: Option<Url>,
@@ -134,7 +134,7 @@ struct Handle {
     server: Client,
     source: Source,
     options: Options,
-    /// Held for a few instructions at a time.
+    /// Never held across an await.
     current: Mutex<Found>,
     /// Held by the caller who reconnects.
     last: tokio::sync::Mutex<Last>,

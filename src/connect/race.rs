@@ -123,8 +123,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// The device and the connection that won. Each turn starts and chooses what is due, and then
-    /// waits for an event or for the next time at which something is due.
+    /// The device and the connection that won. Each turn starts what is due, looks for a winner,
+    /// and then waits for an event or for the next time-based action.
     pub(super) async fn run(mut self) -> Result<(Device, Connection), Error> {
         loop {
             self.start_what_is_due();
@@ -241,7 +241,7 @@ impl<'a> Race<'a> {
         [start, until, refresh].into_iter().flatten().min().unwrap_or(self.deadline)
     }
 
-    /// What is verified second wins only where the first waits for it.
+    /// A later one replaces the first only if it is local `https`, which the first waits for.
     fn on_verified(&mut self, index: usize) {
         let Some(candidate) = self.candidates.get(index) else { return };
         if self.verified.is_none() || is_local_https(&candidate.connection) {
@@ -277,7 +277,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// New addresses join at once, in the order of their class.
+    /// New addresses start at once, in the order of their class.
     fn on_looked_up(&mut self, device: Result<Device, Error>) {
         self.refresh = Refresh::Done(Instant::now());
         match device {
