@@ -284,8 +284,8 @@ impl Client {
     /// # Errors
     ///
     /// Those of [`source_connection_information`](Self::source_connection_information), and
-    /// [`ErrorKind::Unreachable`], whose [`candidates()`](Error::candidates) say why each connection
-    /// failed.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable), whose [`candidates()`](Error::candidates) say
+    /// why each connection failed.
     pub fn connect(&self, source: &Source) -> Connect {
         let (server, source, options) = (self.clone(), source.clone(), Options::of(self));
         Connect { server, source, prefer: None, options }
