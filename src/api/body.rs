@@ -42,14 +42,19 @@ impl std::error::Error for Refused {}
 
 /// The same response, with a body that is collected into one buffer of at most `max_bytes`.
 /// reqwest's own body keeps a whole read buffer alive for every small chunk.
-pub(super) fn within(response: Response, max_bytes: usize) -> Response {
+///
+/// What goes wrong becomes an error of the new body: [`Refused`], or reqwest's own.
+pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response {
+    let body = match collect(&mut response, max_bytes).await {
+        Ok(read) => reqwest::Body::from(read),
+        Err(error) => reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)])),
+    };
     // Keeps the URL. Without it, reqwest would parse a placeholder.
-    let collected = http::Response::builder().url(response.url().clone());
-    let body = reqwest::Body::wrap_stream(stream::once(collect(response, max_bytes)));
-    collected.body(body).unwrap_or_default().into()
+    let builder = http::Response::builder().url(response.url().clone());
+    builder.body(body).unwrap_or_default().into()
 }
 
-async fn collect(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, BoxError> {
+async fn collect(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, BoxError> {
     if is_compressed(response.headers()) {
         return Err(Refused::Compressed.into());
     }

@@ -68,12 +68,15 @@ impl ClientHooks<Inner> for generated::Client {
         request: &mut Request,
         _: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        let mut headers = self.inner.headers.clone();
-        if request.method() == Method::POST {
+        let is_post = request.method() == Method::POST;
+        let headers = request.headers_mut();
+        headers.clear();
+        let common = self.inner.headers.iter();
+        headers.extend(common.map(|(name, value)| (name.clone(), value.clone())));
+        if is_post {
             // Proxies answer 411 to a POST without it.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        *request.headers_mut() = headers;
         Ok(())
     }
 
@@ -81,7 +84,7 @@ impl ClientHooks<Inner> for generated::Client {
     async fn exec(&self, request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let response = self.client.execute(request).await?;
         Ok(match response.status() {
-            StatusCode::OK => body::within(response, self.inner.max_response_bytes),
+            StatusCode::OK => body::within(response, self.inner.max_response_bytes).await,
             _ => response,
         })
     }
@@ -107,7 +110,7 @@ impl generated::Client {
         match response.status() {
             StatusCode::OK => {
                 let max_bytes = self.inner.max_response_bytes.min(MAX_BYTES);
-                ResponseValue::from_response(body::within(response, max_bytes)).await
+                ResponseValue::from_response(body::within(response, max_bytes).await).await
             }
             _ => Err(Raw::UnexpectedResponse(response)),
         }

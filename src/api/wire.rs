@@ -15,6 +15,7 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -45,9 +46,10 @@ impl<T: Into<String>> From<T> for WireToken {
 impl<'de> Deserialize<'de> for WireToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own error would repeat a number.
-        let json = String::from(Box::<str>::from(Box::<RawValue>::deserialize(deserializer)?));
-        let token = text(&Zeroizing::new(json)).map(Self::from);
-        token.ok_or_else(|| D::Error::custom("a token is a string"))
+        match Value::deserialize(deserializer)? {
+            Value::String(token) => Ok(token.into()),
+            _ => Err(D::Error::custom("a token is a string")),
+        }
     }
 }
 
@@ -107,14 +109,10 @@ pub(crate) trait FromJson: Sized {
     fn from_json(json: &str) -> Option<Self>;
 }
 
-/// The text of a JSON string.
-fn text(json: &str) -> Option<String> {
-    serde_json::from_str(json).or_else(|_| serde_json::from_str(&repair(json))).ok()
-}
-
 impl FromJson for String {
     fn from_json(json: &str) -> Option<Self> {
-        text(json).filter(|text| !text.is_empty())
+        let text = serde_json::from_str(json).or_else(|_| serde_json::from_str(&repair(json)));
+        text.ok().filter(|text: &String| !text.is_empty())
     }
 }
 
