@@ -133,7 +133,7 @@ pub(crate) struct Details {
     pub(crate) attempts: u32,
     pub(crate) status: Option<StatusCode>,
     /// Whether a proxy refused: with its own login, or with a 403 page.
-    pub(crate) is_of_proxy: bool,
+    pub(crate) is_proxy_refusal: bool,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) server_code: Option<i64>,
     pub(crate) server_message: Option<String>,
@@ -151,7 +151,7 @@ impl Details {
             origin: None,
             attempts: 0,
             status: None,
-            is_of_proxy: false,
+            is_proxy_refusal: false,
             retry_after: None,
             server_code: None,
             server_message: None,
@@ -251,7 +251,7 @@ impl Error {
     /// own login or its 403 page.
     pub fn is_auth(&self) -> bool {
         let is_refusal = matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden);
-        is_refusal && !self.0.is_of_proxy
+        is_refusal && !self.0.is_proxy_refusal
     }
 
     /// The origin of the request: scheme, host and port.

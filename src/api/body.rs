@@ -19,12 +19,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Why a body is refused. It is the source of the `reqwest::Error` of a read, where
 /// `explain::transport` finds it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Refused {
+pub(crate) enum BodyError {
     TooLarge(usize),
     Compressed,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(limit) => {
@@ -38,12 +38,12 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for BodyError {}
 
 /// The same response, with a body that is collected into one buffer of at most `max_bytes`.
 /// reqwest's own body keeps a whole read buffer alive for every small chunk.
 ///
-/// What goes wrong becomes an error of the new body: [`Refused`], or reqwest's own.
+/// What goes wrong becomes an error of the new body: [`BodyError`], or reqwest's own.
 pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response {
     let body = match collect(&mut response, max_bytes).await {
         Ok(read) => reqwest::Body::from(read),
@@ -56,15 +56,15 @@ pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response
 
 async fn collect(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, BoxError> {
     if is_compressed(response.headers()) {
-        return Err(Refused::Compressed.into());
+        return Err(BodyError::Compressed.into());
     }
     if response.content_length().is_some_and(|length| length > max_bytes as u64) {
-        return Err(Refused::TooLarge(max_bytes).into());
+        return Err(BodyError::TooLarge(max_bytes).into());
     }
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if chunk.len() > max_bytes.saturating_sub(read.len()) {
-            return Err(Refused::TooLarge(max_bytes).into());
+            return Err(BodyError::TooLarge(max_bytes).into());
         }
         read.extend_from_slice(&chunk);
     }

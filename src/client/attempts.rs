@@ -130,7 +130,7 @@ impl Call<'_> {
             match request.await {
                 Ok(response) => Ok(response.into_inner()),
                 // Boxed to keep the future small: most calls succeed.
-                Err(raw) => Box::pin(explain::failure(raw, &self.context)).await,
+                Err(raw) => Box::pin(explain::fallback(raw, &self.context)).await,
             }
         };
         let body = match until {

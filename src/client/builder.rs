@@ -259,7 +259,7 @@ impl ClientBuilder {
             .build()
             .map_err(|error| {
                 if dns::out_of_files().is_some() {
-                    return explain::out_of_files();
+                    return explain::no_files_left();
                 }
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
                                install them or add some with `configure_http`";

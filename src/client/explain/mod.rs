@@ -17,7 +17,7 @@ mod status;
 mod tls;
 mod transport;
 
-pub(super) use transport::out_of_files;
+pub(super) use transport::no_files_left;
 
 /// What a call is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ const NOT_SECURE: &str = "no secure connection: the certificate must be valid fo
 const CUT_SHORT: &str = "the response ended before it was complete";
 
 /// Decodes a body that is not plain JSON, or explains the failure.
-pub(crate) async fn failure<T: DeserializeOwned>(
+pub(crate) async fn fallback<T: DeserializeOwned>(
     raw: Raw,
     context: &Context<'_>,
 ) -> Result<T, Error> {

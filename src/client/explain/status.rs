@@ -16,12 +16,12 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
     let body = body::beginning(&mut response).await;
     let (headers, url) = (response.headers(), response.url());
     let text = String::from_utf8_lossy(&body);
-    let explanation = explanation(&body);
+    let from_server = server_error(&body);
     let title = title(&text);
-    let is_form_of_pms = explanation.is_some() || is_page_of_pms(&text, title.as_deref());
+    let is_form_of_pms = from_server.is_some() || is_page_of_pms(&text, title.as_deref());
     let sender = sender(headers, &text, is_form_of_pms);
     let is_page = status == StatusCode::FORBIDDEN && title.is_some();
-    let is_of_proxy =
+    let is_proxy_refusal =
         sender == Sender::Proxy && (headers.contains_key(WWW_AUTHENTICATE) || is_page);
 
     let kind = match ErrorKind::of_status(status) {
@@ -31,7 +31,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
         {
             ErrorKind::Status
         }
-        ErrorKind::Unauthorized if is_of_proxy => ErrorKind::Status,
+        ErrorKind::Unauthorized if is_proxy_refusal => ErrorKind::Status,
         kind => kind,
     };
     let own_words = match title {
@@ -45,7 +45,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
             redirect(to.filter(|to| to.origin().is_tuple()), context)
         }
         (400, _) => bad_request(context, sender, &text, &own_words),
-        (401, Sender::Proxy) if is_of_proxy => format!(
+        (401, Sender::Proxy) if is_proxy_refusal => format!(
             "a proxy in front of the server asks for a login of its own{own_words}: let it pass \
              Plex's paths, or add its credentials with `configure_http`"
         ),
@@ -84,11 +84,11 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
              answered{own_words}"
         ),
     };
-    let (server_code, message) = explanation.unwrap_or_default();
+    let (server_code, message) = from_server.unwrap_or_default();
     let server_message = Some(clean(&message, 256, context)).filter(|text| !text.is_empty());
     let (status, retry_after) = (Some(status), retry_after(headers));
     let details = Details::new(kind, summary);
-    Details { status, is_of_proxy, retry_after, server_code, server_message, ..details }.into()
+    Details { status, is_proxy_refusal, retry_after, server_code, server_message, ..details }.into()
 }
 
 const TOKEN_REFUSED: &str = "\
@@ -194,7 +194,7 @@ fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
 }
 
 /// The code and the text of an error's body.
-fn explanation(body: &[u8]) -> Option<(Option<i64>, String)> {
+fn server_error(body: &[u8]) -> Option<(Option<i64>, String)> {
     let (code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
             let ErrorEntry { code, message } = errors.0.into_iter().next()?;

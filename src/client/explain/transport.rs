@@ -4,22 +4,22 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind as Io};
 
 use super::{CUT_SHORT, Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
-use crate::api::body::Refused;
+use crate::api::body::BodyError;
 use crate::dns;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     // Checks types before texts, because a text may be peer-supplied.
-    if let Some(refused) = find::<Refused>(&error) {
+    if let Some(refused) = find::<BodyError>(&error) {
         let kind = match refused {
-            Refused::TooLarge(_) => ErrorKind::BodyTooLarge,
-            Refused::Compressed => ErrorKind::Decode,
+            BodyError::TooLarge(_) => ErrorKind::BodyTooLarge,
+            BodyError::Compressed => ErrorKind::Decode,
         };
         return Error::unusable(kind, refused.to_string());
     }
     let io = io_error(&error);
     if io.is_some_and(dns::is_out_of_files) {
-        return out_of_files();
+        return no_files_left();
     }
     let is_https = context.address.scheme() == "https";
     let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
@@ -60,7 +60,7 @@ pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
 }
 
 /// The process has no file descriptors left.
-pub(crate) fn out_of_files() -> Error {
+pub(crate) fn no_files_left() -> Error {
     let summary = "no file descriptors are left: close connections and files of this process, or \
                    raise the limit (`ulimit -n`)";
     Error::new(ErrorKind::HttpSetup, summary)
