@@ -141,10 +141,10 @@ async fn a_thousand_callers_at_once_and_those_within_a_second_share_one_look_up(
         result.unwrap().unwrap();
     }
     assert_eq!(home.refreshes(), 1);
-    home.net.clock.advance(900 * MS).await;
+    home.net.advance(900 * MS).await;
     home.server.reconnect().now_or_never().expect("it waits").unwrap();
     assert_eq!(home.refreshes(), 1);
-    home.net.clock.advance(200 * MS).await;
+    home.net.advance(200 * MS).await;
     home.net.run(home.server.reconnect()).await.unwrap();
     assert_eq!((home.refreshes(), home.token()), (2, "token-2".to_owned()));
 }
@@ -216,7 +216,7 @@ async fn a_candidate_that_takes_6_s_is_found_by_reconnect_too() {
     home.net.lead("source", Lead::After(6 * SECOND, Server::start(as_source).into()));
     let client = home.net.client("asked", |builder| builder.connect_timeout(20 * SECOND));
     let server = home.net.run(client.connect(&source()).into_future()).await.unwrap();
-    home.net.clock.advance(SECOND).await;
+    home.net.advance(SECOND).await;
     home.net.run(server.reconnect()).await.unwrap();
 }
 
@@ -234,7 +234,7 @@ async fn a_cache_of_a_source_survives_its_restart() {
     let cache = TokenCache::of_source(&home.server);
     home.net.run(cache.token()).await.unwrap();
     let restarted = home.net.http("source", accepting("token-1"));
-    home.net.clock.advance(48 * 3_600 * SECOND).await;
+    home.net.advance(48 * 3_600 * SECOND).await;
     home.net.run(cache.token()).await.unwrap();
     assert_eq!((home.refreshes(), home.token()), (1, "token-1".to_owned()));
     // Refused, asked for its identity, asked for a token.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use support::clock::Clock;
+use plex_auth::ClientBuilder;
+use support::net::Net;
 use support::{Call, Server, TOKEN, good, json};
 
 fn server() -> Server {
@@ -41,11 +42,12 @@ async fn a_client_with_another_token_uses_the_same_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_15_s() {
-    let clock = Clock::stop();
-    let server = server();
-    let client = server.client();
+    let net = Net::new();
+    let server = net.http("asked", |request| good(request, "returned"));
+    let pool = |it: ClientBuilder| it.configure_http(|http| http.pool_max_idle_per_host(1));
+    let client = net.client("asked", pool);
     for (seconds, connections) in [(0, 1), (14, 1), (16, 2)] {
-        clock.advance(Duration::from_secs(seconds)).await;
+        net.advance(Duration::from_secs(seconds)).await;
         client.transient_token().await.unwrap();
         assert_eq!(server.connections(), connections, "after {seconds} s");
     }

@@ -1,11 +1,11 @@
 //! `TokenCache`: how many requests it sends and when, and what its callers get meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use plex_auth::{Error, ErrorKind, TokenCache, TransientToken};
-use support::clock::Clock;
+use plex_auth::{ClientBuilder, Error, ErrorKind, TokenCache, TransientToken};
 use support::net::{Lead, Net};
 use support::{Server, Step, Steps, good, leak, respond};
 use tokio::runtime::Builder;
@@ -36,24 +36,30 @@ fn slowly(answer: Vec<u8>) -> Vec<Step> {
     vec![Step::Pause(Duration::from_millis(300)), Step::Send(answer)]
 }
 
-/// A cache, its server and the clock of both.
+/// A cache, its server and the network of both.
 struct Cached {
-    clock: Clock,
-    server: Server,
+    net: Net,
+    server: Arc<Server>,
     cache: TokenCache,
 }
 
 impl Cached {
     fn new(server: Server) -> Self {
-        let cache = TokenCache::new(server.client());
-        Self { clock: Clock::stop(), server, cache }
+        Self::with(server, |builder| builder)
+    }
+
+    fn with(server: Server, with: impl Fn(ClientBuilder) -> ClientBuilder) -> Self {
+        let net = Net::new();
+        let server = net.add("asked", server);
+        let cache = TokenCache::new(net.client("asked", with));
+        Self { net, server, cache }
     }
 
     /// With `transient-0` in memory, to be refreshed.
     async fn late(server: Server) -> Self {
         let cached = Self::new(server);
         cached.cache.token().await.unwrap();
-        cached.clock.advance(LATE).await;
+        cached.net.advance(LATE).await;
         cached
     }
 
@@ -78,10 +84,10 @@ impl Cached {
     /// The next request is sent after this time, and until then nobody waits.
     async fn assert_wait(&self, wait: Duration) {
         let requests = self.server.count();
-        self.clock.advance(wait - MS).await;
+        self.net.advance(wait - MS).await;
         drop(self.cache.token().now_or_never().expect("it waits"));
         assert_eq!(self.server.count(), requests, "before {wait:?}");
-        self.clock.advance(2 * MS).await;
+        self.net.advance(2 * MS).await;
         drop(self.cache.token().await);
         assert_eq!(self.server.count(), requests + 1, "after {wait:?}");
     }
@@ -103,10 +109,10 @@ async fn requests(server: &Server, count: usize) {
 async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
     let cached = Cached::new(server());
     cached.cache.token().await.unwrap();
-    cached.clock.advance(47 * HOUR - SECOND).await;
+    cached.net.advance(47 * HOUR - SECOND).await;
 
     cached.assert(cached.cache.token().now_or_never().expect("it waits"), "transient-0", 1);
-    cached.clock.advance(SECOND).await;
+    cached.net.advance(SECOND).await;
     cached.assert_token("transient-1", 2).await;
 }
 
@@ -149,7 +155,7 @@ async fn a_thousand_invalidations_of_one_token_send_one_request_more() {
         cached.cache.invalidate(&token);
         cached.assert_token("transient-1", 2).await;
     });
-    cached.clock.run(join_all(calls)).await;
+    cached.net.run(join_all(calls)).await;
 
     // One that comes late is about a token that was replaced.
     cached.cache.invalidate("transient-0");
@@ -174,9 +180,9 @@ async fn a_refresh_takes_at_most_5_s_of_the_callers_time() {
     let refreshing = cached.call();
     requests(&cached.server, 2).await;
 
-    cached.clock.advance(5 * SECOND - MS).await;
+    cached.net.advance(5 * SECOND - MS).await;
     assert!(!refreshing.is_finished());
-    cached.clock.advance(2 * MS).await;
+    cached.net.advance(2 * MS).await;
     yield_now().await;
     assert!(refreshing.is_finished());
 
@@ -192,12 +198,12 @@ async fn a_refresh_takes_at_most_5_s_of_the_callers_time() {
 async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned() {
     for expires in [false, true] {
         let cached = Cached::late(server_then(|| slowly(respond(403, &[], "")))).await;
-        cached.clock.advance(48 * HOUR - LATE - SECOND).await;
+        cached.net.advance(48 * HOUR - LATE - SECOND).await;
         let refreshing = cached.call();
         requests(&cached.server, 2).await;
 
         match expires {
-            true => cached.clock.advance(SECOND).await,
+            true => cached.net.advance(SECOND).await,
             false => cached.cache.invalidate("transient-0"),
         }
 
@@ -226,7 +232,7 @@ async fn a_success_ends_the_series_of_failures() {
     assert_eq!(cached.kind().await, ErrorKind::Forbidden);
     cached.assert_wait(SECOND).await;
     cached.assert_wait(2 * SECOND).await;
-    cached.clock.advance(48 * HOUR).await;
+    cached.net.advance(48 * HOUR).await;
     assert_eq!(cached.kind().await, ErrorKind::Forbidden);
     cached.assert_wait(SECOND).await;
 }
@@ -251,9 +257,9 @@ async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
         cached.cache.invalidate(format!("transient-{}", count - 1));
         let waiting = cached.call();
         yield_now().await;
-        cached.clock.advance(SECOND - MS).await;
+        cached.net.advance(SECOND - MS).await;
         assert!(!waiting.is_finished() && cached.server.count() == count);
-        cached.clock.advance(2 * MS).await;
+        cached.net.advance(2 * MS).await;
         cached.assert(waiting.await.unwrap(), &format!("transient-{count}"), count + 1);
     }
 }
@@ -268,13 +274,13 @@ async fn after_a_caller_is_dropped_the_next_waiter_fetches() {
     let (dropped, waiting) = (cached.call(), cached.call());
     requests(&cached.server, 1).await;
     dropped.abort();
-    cached.assert(cached.clock.run(waiting).await.unwrap(), "transient-1", 2);
+    cached.assert(cached.net.run(waiting).await.unwrap(), "transient-1", 2);
     // While it waits for its turn.
     cached.cache.invalidate("transient-1");
     let (dropped, waiting) = (cached.call(), cached.call());
     yield_now().await;
     dropped.abort();
-    cached.assert(cached.clock.run(waiting).await.unwrap(), "transient-2", 3);
+    cached.assert(cached.net.run(waiting).await.unwrap(), "transient-2", 3);
 }
 
 #[tokio::test]
@@ -295,20 +301,16 @@ async fn callers_who_give_up_early_send_one_request_after_1_s_2_s_and_so_on() {
 
 #[tokio::test]
 async fn within_a_second_of_a_fetch_that_was_abandoned_the_old_token_comes_at_once() {
-    let net = Net::new();
-    net.http("asked", |request| good(request, "old"));
-    let cache = TokenCache::new(net.client("asked", |builder| builder));
-    net.run(cache.token()).await.unwrap();
-    net.clock.advance(LATE).await;
+    let Cached { net, cache, .. } = Cached::late(server()).await;
     net.lead("asked", Lead::Nowhere);
 
     net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
     for _ in 0..9 {
-        net.clock.advance(100 * MS).await;
+        net.advance(100 * MS).await;
         let found = cache.token().now_or_never().expect("it waits");
-        assert_eq!(found.unwrap().expose_secret(), "old");
+        assert_eq!(found.unwrap().expose_secret(), "transient-0");
     }
-    net.clock.advance(100 * MS).await;
+    net.advance(100 * MS).await;
     net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
     assert_eq!(net.times("asked").len(), 3);
 }
@@ -343,20 +345,19 @@ async fn a_token_expires_48_hours_after_its_request_was_sent() {
         1 => Steps::from(slowly(good(request, "transient"))),
         _ => respond(403, &[], "").into(),
     });
-    let cache = TokenCache::new(server.builder().max_retries(1).build().unwrap());
-    let cached = Cached { clock: Clock::stop(), server, cache };
+    let cached = Cached::with(server, |builder| builder.max_retries(1));
     let fetching = cached.call();
-    cached.clock.run(requests(&cached.server, 2)).await;
-    cached.clock.advance(3 * SECOND).await;
+    cached.net.run(requests(&cached.server, 2)).await;
+    cached.net.advance(3 * SECOND).await;
 
     let found = fetching.await.unwrap().unwrap();
 
     // The attempt that succeeded counts, and the time that the answer took.
     assert!(found.time_left() <= 48 * HOUR - 3 * SECOND, "{:?}", found.time_left());
     assert!(found.time_left() > 48 * HOUR - 4 * SECOND, "{:?}", found.time_left());
-    cached.clock.advance(48 * HOUR - 4 * SECOND).await;
+    cached.net.advance(48 * HOUR - 4 * SECOND).await;
     cached.assert_token("transient", 3).await;
-    cached.clock.advance(SECOND + MS).await;
+    cached.net.advance(SECOND + MS).await;
     assert_eq!(found.time_left(), Duration::ZERO);
     assert_eq!(cached.kind().await, ErrorKind::Forbidden);
 }

@@ -14,7 +14,6 @@
 #![allow(missing_debug_implementations, reason = "nobody prints the harness")]
 #![allow(clippy::type_complexity, reason = "tables of cases")]
 
-pub mod clock;
 pub mod leak;
 pub mod net;
 pub mod tls;
