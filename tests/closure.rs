@@ -8,7 +8,7 @@ use std::time::Duration;
 use plex_auth::{Client, ErrorKind, reqwest};
 use reqwest::header::{HeaderMap, HeaderValue};
 use support::tls::AUTHORITY;
-use support::{Script, Server, Step, TOKEN, good, leak, respond};
+use support::{Server, Step, TOKEN, good, leak, respond};
 
 #[track_caller]
 fn configured(
@@ -63,13 +63,10 @@ async fn decompression_stays_off() {
 async fn http_2_stays_off() {
     let mut config = Arc::unwrap_or_clone(AUTHORITY.server("127.0.0.1"));
     config.alpn_protocols = vec!["h2".into(), "http/1.1".into()];
-    for tls in [None, Some(config.into())] {
-        let script = Script::answers(|request| good(request, "fresh"));
-        let server = Server::new(script, tls);
-        let client = configured(&server, reqwest::ClientBuilder::http2_prior_knowledge);
-        client.transient_token().await.unwrap();
-        assert!(server.request().head.contains(" HTTP/1.1\r\n"));
-    }
+    let server = Server::start_tls(config.into(), |request| good(request, "fresh"));
+    let client = configured(&server, reqwest::ClientBuilder::http2_prior_knowledge);
+    client.transient_token().await.unwrap();
+    assert!(server.request().head.contains(" HTTP/1.1\r\n"));
 }
 
 #[tokio::test]

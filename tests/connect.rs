@@ -327,11 +327,6 @@ async fn each_class_starts_at_its_time_local_before_remote_and_each_uri_once() {
         ("silent-relay", 1_500),
     ]);
     assert_eq!(raced.result.unwrap_err().candidates().len(), 6);
-
-    // A quarter of the time, where that is less.
-    let asked = knows(listed.to_vec(), vec![]);
-    let raced = race(&Net::new(), asked, |connect| connect.timeout(4 * SECOND)).await;
-    assert_eq!(raced.started[5], ("silent-relay".to_owned(), 1_000));
 }
 
 #[tokio::test]
