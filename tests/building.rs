@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use plex_auth::{Client, ClientBuilder, Device, Error, ErrorKind, Source, Token, TransientToken};
+use plex_auth::reqwest::StatusCode;
+use plex_auth::{
+    Client, ClientBuilder, Connected, Connection, Device, Error, ErrorKind, Source, Token,
+    TransientToken,
+};
 use serde::Deserialize;
 use serde_json::json;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -16,7 +20,8 @@ assert_not_impl_any!(Device: std::fmt::Display, serde::Serialize);
 assert_impl_all!(Source: Ord, std::hash::Hash, AsRef<str>, TryFrom<String>, serde::Serialize);
 
 fn complete(address: &str) -> ClientBuilder {
-    Client::builder(address).token("t").client_identifier("c")
+    let builder = Client::builder(address).token("t").client_identifier("c");
+    builder.configure_http(|http| http.tls_certs_only([]))
 }
 
 #[track_caller]
@@ -75,16 +80,10 @@ fn what_is_wrong_with_a_source_is_named() {
     for (text, part) in [
         ("", "must begin with"),
         ("243b47", "must begin with"),
-        ("server:/x", "must begin with"),
         ("server://", "no identifier"),
-        ("server:///x", "no identifier"),
-        ("provider://", "no identifier"),
         ("server://a b", "white space"),
-        ("server://a\n", "white space"),
-        (" server://x", "white space"),
         ("server://a\u{0}", "control character"),
         ("http://x", "scheme"),
-        ("Server://x", "scheme"),
         ("server://server://x", "prefix of its own"),
     ] {
         assert_refused(text.parse::<Source>(), ErrorKind::InvalidSource, part);
@@ -123,17 +122,28 @@ fn a_client_takes_every_kind_of_token() {
 }
 
 #[test]
-fn a_transient_token_for_a_test_has_the_age_that_it_was_given() {
+fn errors_devices_tokens_and_handles_are_made_without_a_server() {
+    let error = Error::for_test(ErrorKind::Unavailable).with_retry_after(Duration::from_secs(5));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(5)));
+    assert!(error.is_retryable() && error.status() == Some(StatusCode::SERVICE_UNAVAILABLE));
+    let error = Error::for_test(ErrorKind::Unreachable)
+        .with_text("no connection works")
+        .with_candidates([("https://10.0.2.1:32400", error)]);
+    assert_eq!(error.candidates().len(), 1);
+    assert!(error.to_string().starts_with("no connection works"), "{error}");
+
+    let uri = "https://10-0-2-1.93b1.plex.direct:32400".parse().unwrap();
+    let device = Device::for_test("243b47", "secret".parse().unwrap(), [uri]);
+    let connection = device.connections[0].clone();
+    let client = complete(connection.uri.as_str()).build().unwrap();
+    let connected = Connected::for_test(client, connection.clone());
+    assert_eq!(connected.connection(), connection);
+    assert_eq!(connected.client().address(), &connection.uri);
+    let kept = serde_json::to_string(&connection).unwrap();
+    assert_eq!(serde_json::from_str::<Connection>(&kept).unwrap(), connection);
+
     let fetched = SystemTime::now() - Duration::from_secs(47 * 3_600);
     let token = TransientToken::for_test("abc".parse().unwrap(), fetched);
-    assert_eq!(token.expose_secret(), "abc");
     assert_eq!(token.expires_at(), fetched + Duration::from_secs(48 * 3_600));
     assert!(token.time_left() <= Duration::from_secs(3_600));
-}
-
-#[test]
-fn an_error_for_a_test_has_the_answers_of_its_kind() {
-    let error = Error::for_test(ErrorKind::Unavailable);
-    assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Unavailable, 503));
-    assert!(error.is_retryable() && !error.is_auth());
 }

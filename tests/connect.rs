@@ -1,17 +1,16 @@
 //! Every rule of `Client::connect`, over real sockets; what depends on time, by a stopped clock.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use plex_auth::{ClientBuilder, Connect, Connected, Error, ErrorKind, Source};
 use serde_json::{Value, json};
 use support::leak::{Search, shown};
 use support::net::{Lead, Net};
-use support::tasks_left;
-use support::tls::{AUTHORITY, Authority, forward};
-use support::{Request, Server, Step, Steps, TOKEN, refusing_port, respond};
-use tokio::time::{Instant, sleep, timeout};
+use support::tls::{AUTHORITY, Authority};
+use support::{Request, Server, Step, Steps, TOKEN, no_tasks_left, refusing_port, respond, until};
+use tokio::time::{Instant, timeout};
 
 pub(crate) const ID: &str = "243b471948ace337a8f92f129ec97d1902fcb1df";
 const DEVICE_TOKEN: &str = "fJ6yWq0RzUe3HsVx1NkP";
@@ -48,7 +47,7 @@ fn answers(first: Vec<u8>, refreshed: Vec<u8>) -> Server {
 }
 
 pub(crate) fn is_refresh(request: &Request) -> bool {
-    request.query().contains("refresh=1")
+    request.target().contains("refresh=1")
 }
 
 /// One that lists these connections.
@@ -80,7 +79,7 @@ fn right() -> Server {
 }
 
 fn silent() -> Server {
-    Server::raw(|_| Step::Silence)
+    Server::raw(Step::Silence)
 }
 
 pub(crate) fn source() -> Source {
@@ -159,7 +158,7 @@ impl Raced {
 /// Asks `asked` for the source, and connects.
 async fn race(net: &Net, asked: Server, with: impl FnOnce(Connect) -> Connect) -> Raced {
     net.lead("asked", Lead::After(Duration::ZERO, asked.into()));
-    let client = net.client("asked", |builder| builder.allow_insecure_http(true));
+    let client = net.client("asked", |builder| builder);
     let begun = Instant::now();
     let result = net.run(with(client.connect(&source())).into_future()).await;
     let took = begun.elapsed().as_millis() / 10 * 10;
@@ -205,69 +204,45 @@ async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
 #[tokio::test]
 async fn identity_is_asked_without_token_and_client_headers() {
     let right = right();
-    connect(&knows(vec![local(right.url())], vec![])).await.unwrap();
-    let request = right.request();
-    assert_eq!((request.method(), request.target()), ("GET", "/identity"));
-    let mut headers: Vec<_> = request.headers().into_iter().map(|(name, _)| name).collect();
-    headers.sort();
-    assert_eq!(headers, ["accept", "accept-encoding", "host", "user-agent"]);
-    assert_eq!(request.header("accept"), Some("application/json"));
-}
-
-#[tokio::test]
-async fn the_client_has_the_devices_token_the_callers_headers_and_the_verified_connection() {
-    let right = right();
-    let asked = knows(vec![local(right.url())], vec![]);
+    let asked = knows(vec![local(format!("{}/prefix/", right.url()))], vec![]);
     let client = plain(&asked).product("Remote").build().unwrap();
     let connected = client.connect(&source()).await.unwrap();
     connected.client().transient_token().await.unwrap();
-    assert_eq!(right.connections(), 1);
-    let call = &right.requests()[1];
-    assert_eq!(call.header("x-plex-token"), Some(DEVICE_TOKEN));
-    assert_eq!(call.header("x-plex-product"), Some("Remote"));
-    assert_eq!(call.header("x-plex-client-identifier"), Some("plex-auth-tests"));
-    assert_eq!(connected.device().client_identifier, ID);
-    assert!(!tokens().finds_in(&format!("{connected:?} {connected:#?}")), "a token is shown");
-}
 
-#[tokio::test]
-async fn a_path_is_kept() {
-    let right = right();
-    let asked = knows(vec![local(format!("{}/prefix/", right.url()))], vec![]);
-    let connected = connect(&asked).await.unwrap();
-    connected.client().transient_token().await.unwrap();
-    let paths: Vec<_> = right.requests().iter().map(|one| one.path().to_owned()).collect();
-    assert_eq!(paths, ["/prefix/identity", "/prefix/security/token"]);
+    let [identity, call] = &right.requests()[..] else { panic!("two requests were expected") };
+    assert_eq!((identity.method(), identity.target()), ("GET", "/prefix/identity"));
+    let mut headers: Vec<_> = identity.headers().into_iter().map(|(name, _)| name).collect();
+    headers.sort();
+    assert_eq!(headers, ["accept", "accept-encoding", "host", "user-agent"]);
+    assert_eq!(identity.header("accept"), Some("application/json"));
+    // The call has them, and the connection that was verified.
+    assert_eq!(call.path(), "/prefix/security/token");
+    for (name, value) in [("token", DEVICE_TOKEN), ("product", "Remote")] {
+        assert_eq!(call.header(&format!("x-plex-{name}")), Some(value));
+    }
+    assert_eq!(right.connections(), 1);
+    assert!(!tokens().finds_in(&format!("{connected:?}")), "a token is shown");
 }
 
 #[tokio::test]
 async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate() {
     use ErrorKind::*;
-    let chunked = [("Transfer-Encoding", "chunked")];
     let good = &identity_body(ID);
     let other = |body: &str| support::json(body).into();
-    let endless = |bytes: &[u8]| {
-        vec![Step::Send(respond(200, &chunked, "")), Step::Endless(bytes.into())].into()
-    };
-    let cases: [(Steps, ErrorKind); 24] = [
+    let padded = format!("{}{good}", " ".repeat(16 * 1024));
+    let cases: [(Steps, ErrorKind); 18] = [
         (identity("canary").into(), WrongServer),
         (identity("").into(), WrongServer),
         (identity(&format!("{ID}0")).into(), WrongServer),
-        (identity(&"canary".repeat(100)).into(), WrongServer),
         (other("<MediaContainer machineIdentifier='\x1b[31mcanary'/>"), WrongServer),
         (other(r#"{"canary":1}"#), Decode),
         (other(r#"{"MediaContainer":{"machineIdentifier":["canary"]}}"#), Decode),
-        (other(r#"{"MediaContainer":{"machineIdentifier":null}}"#), Decode),
         (other(&format!("[{good}]")), Decode),
-        (other("<canary/>"), Decode),
         (other(&format!("<!DOCTYPE a><MediaContainer machineIdentifier='{ID}'/>")), Decode),
-        (other(&"<a>".repeat(300)), Decode),
         (other("<html>canary"), Decode),
-        (other(""), Decode),
         (respond(200, &[("Content-Encoding", "gzip")], good).into(), Decode),
         (other(&good[..20]), BodyCutShort),
-        (other(&format!("{}{good}", " ".repeat(16 * 1024))), BodyTooLarge),
-        (endless(b"8\r\n        \r\n"), BodyTooLarge),
+        (other(&padded), BodyTooLarge),
         (respond(302, &[("Location", "/canary")], good).into(), Redirect),
         (respond(401, &[], "canary").into(), Status),
         (respond(403, &[], "canary").into(), Status),
@@ -282,7 +257,10 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
     let client = plain(&asked).build().unwrap();
     let error = client.connect(&source()).await.unwrap_err();
 
-    assert_eq!(error.kind(), Unreachable);
+    let text = error.to_string();
+    let begin = format!("connecting to server://{ID}: no connection works (18 attempts): http");
+    assert!(text.starts_with(&begin) && text.lines().count() == 1, "{text}");
+    assert!(error.kind() == Unreachable && error.is_retryable());
     assert_eq!(error.candidates().len(), kinds.len());
     for ((candidate, kind), server) in error.candidates().iter().zip(kinds).zip(&servers) {
         assert_eq!(candidate.origin(), server.url());
@@ -299,29 +277,18 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
     let right = right();
     let here = right.address();
     let link_local = "a link-local address";
-    let insecure = "allow it with `.allow_insecure_http(true)`";
     let public = "a host that is not local";
     let rows = [
         (false, format!("https://{here}/web/index.html"), "leave out `/web`"),
-        (false, format!("https://{here}//"), "a second `//`"),
         (false, "https://127.0.0.1/:32400".into(), "the port stands behind a slash"),
         (false, "https://127.0.0.1:0".into(), "its port is 0"),
         (false, "https://app.plex.tv".into(), "Plex's web app"),
-        (false, "https://a{b}.example".into(), "no request can have"),
         (false, format!("https://{}", "a.".repeat(40_000)), "it is too long"),
         (false, "https://169.254.1.1".into(), link_local),
-        (false, "https://[fe80::1]".into(), link_local),
-        (false, "https://[::a9fe:a9fe]".into(), link_local),
-        (false, "https://[64:ff9b::a9fe:a9fe]".into(), link_local),
-        (false, "https://[64:ff9b:1::a9fe:a9fe]".into(), link_local),
-        (false, "https://[2002:a9fe:a9fe::]".into(), link_local),
         (false, format!("https://169-254-1-1.{HASH}.plex.direct"), link_local),
-        (false, format!("https://64-ff9b--a9fe-a9fe.{HASH}.plex.direct"), link_local),
         (false, "https://[fec0::1]".into(), "site-local"),
-        (false, "https://0.0.0.0".into(), "stand for no machine"),
         (false, "https://[::]".into(), "stand for no machine"),
-        (false, right.url(), insecure),
-        (false, "http://10.0.0.1:32400".into(), insecure),
+        (false, right.url(), "allow it with `.allow_insecure_http(true)`"),
         (true, "http://169.254.1.1".into(), link_local),
         (true, "http://8.8.8.8:32400".into(), public),
         (true, format!("http://8-8-8-8.{HASH}.plex.direct"), public),
@@ -360,11 +327,6 @@ async fn each_class_starts_at_its_time_local_before_remote_and_each_uri_once() {
         ("silent-relay", 1_500),
     ]);
     assert_eq!(raced.result.unwrap_err().candidates().len(), 6);
-
-    // A quarter of the time, where that is less.
-    let asked = knows(listed.to_vec(), vec![]);
-    let raced = race(&Net::new(), asked, |connect| connect.timeout(4 * SECOND)).await;
-    assert_eq!(raced.started[5], ("silent-relay".to_owned(), 1_000));
 }
 
 #[tokio::test]
@@ -391,41 +353,25 @@ async fn the_next_one_starts_at_once_where_nothing_runs_that_may_still_succeed()
 }
 
 #[tokio::test]
-async fn silent_addresses_before_the_good_one_delay_it_by_10_ms_each() {
-    for (silent, took) in [(0, 0), (1, 250), (3, 270), (12, 360), (60, 840)] {
-        let net = Net::new();
-        net.https("good", as_source);
-        let listed = [silent_ones(silent), vec![local(https("good"))]].concat();
-        race_to(&net, &listed).await.assert_winner("good", took);
-    }
-}
-
-#[tokio::test]
 async fn a_remote_one_waits_150_ms_for_a_local_https_one_that_was_started_before_it() {
     let (near, far) = ("near", "far");
+    let mut near_relay = local(https(near));
+    near_relay["relay"] = true.into();
     let rows = [
-        // When each has answered: the local one, whose class starts at 0, and the remote one.
-        (local(https(near)), remote(https(far)), [400, 40], near, 400),
+        // When the local one, whose class starts at 0, and the remote one have answered.
         (local(https(near)), remote(https(far)), [430, 40], near, 430),
         (local(https(near)), remote(https(far)), [450, 40], far, 440),
         // No other local one is waited for.
         (local(http(near)), remote(http(far)), [400, 40], far, 290),
         (local(https(near)), local(https(far)), [400, 40], far, 290),
-        (
-            json!({ "uri": https(near), "local": true, "relay": true }),
-            relay(https(far)),
-            [400, 40],
-            far,
-            290,
-        ),
+        (near_relay, relay(https(far)), [400, 40], far, 290),
     ];
     for (first, second, answer, winner, took) in rows {
         let net = Net::new();
         for (name, connection, after) in [(near, &first, answer[0]), (far, &second, answer[1])] {
             let is_https = connection["uri"].as_str().unwrap().starts_with("https");
-            let server =
-                if is_https { net.https(name, as_source) } else { net.http(name, as_source) };
-            net.lead(name, Lead::After(after * MS, server));
+            let add = if is_https { Net::https } else { Net::http };
+            net.lead(name, Lead::After(after * MS, add(&net, name, as_source)));
         }
         race_to(&net, &[first, second]).await.assert_winner(winner, took);
     }
@@ -467,23 +413,21 @@ async fn a_bare_address_goes_on_with_the_plex_direct_address_of_its_certificate(
 }
 
 #[tokio::test]
-async fn a_candidate_that_fails_in_a_transient_way_is_asked_again() {
-    for status in (520..=524).chain([408, 429, 502, 503, 504, 530]) {
+async fn a_source_whose_port_is_refused_or_whose_proxy_answers_502_for_3_s_is_found_within_5_s() {
+    for is_proxy in [false, true] {
         let net = Net::new();
-        let starting = net.http("starting", move |request| match request.number {
-            0 | 1 => respond(status, &[], ""),
+        let server = net.http("restarting", move |request| match request.number {
+            0..4 if is_proxy => respond(502, &[], ""),
             _ => as_source(request),
         });
-        let raced = race_to(&net, &[local(http("starting"))]).await;
-        // After 250 and 500 ms.
-        raced.assert_winner("starting", 750);
-        assert_eq!(starting.count(), 3, "{status}");
+        if !is_proxy {
+            net.lead("restarting", Lead::From(3 * SECOND, server));
+        }
+        let raced = race_to(&net, &[local(http("restarting"))]).await;
+        // Asked after 250 and 500 ms, 1 and 2 s.
+        assert!(raced.result.is_ok() && (3_750..3_800).contains(&raced.took), "{}", raced.took);
+        assert_eq!(raced.started.len(), 5);
     }
-    // Connecting has timed out once, after 5 s.
-    let net = Net::new();
-    let server = net.http("nas", as_source);
-    net.lead("nas", Lead::From(6 * SECOND, server));
-    race_to(&net, &[local(http("nas")), local(http("silent"))]).await.result.unwrap();
 }
 
 #[tokio::test]
@@ -501,36 +445,6 @@ async fn a_race_in_which_only_transient_failures_are_left_ends_after_5_s() {
         let raced = race_to(&net, &listed).await;
         assert_eq!(raced.result.unwrap_err().kind(), ErrorKind::Unreachable);
         assert_eq!(raced.took, took, "{listed:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_source_whose_port_is_refused_or_whose_proxy_answers_502_for_3_s_is_found_within_5_s() {
-    for is_proxy in [false, true] {
-        let net = Net::new();
-        let server = net.http("restarting", as_source);
-        let listed = [local(http("restarting"))];
-        let raced = match is_proxy {
-            false => {
-                net.lead("restarting", Lead::From(3 * SECOND, server));
-                race_to(&net, &listed).await
-            }
-            true => {
-                let proxy = net.http("restarting", |_| respond(502, &[], ""));
-                let restarted = async {
-                    sleep(3 * SECOND).await;
-                    net.lead("restarting", Lead::After(Duration::ZERO, server));
-                    std::future::pending::<()>().await;
-                };
-                let raced = tokio::select! {
-                    raced = race_to(&net, &listed) => raced,
-                    () = restarted => unreachable!(),
-                };
-                assert!(proxy.count() > 2);
-                raced
-            }
-        };
-        assert!(raced.result.is_ok() && raced.took <= 5_000, "{}", raced.took);
     }
 }
 
@@ -553,8 +467,10 @@ async fn the_source_is_looked_up_again_after_3_s_once_and_its_new_addresses_join
 
     let net = Net::new();
     net.https("good", as_source);
-    let raced = race(&net, knows(silent_ones(9), vec![local(https("good"))]), |connect| connect);
-    raced.await.assert_winner("good", 3_000);
+    let asked = answers(device("old", &silent_ones(9)), device("new", &[local(https("good"))]));
+    let raced = race(&net, asked, |connect| connect).await;
+    raced.assert_winner("good", 3_000);
+    assert_eq!(raced.result.unwrap().device().access_token.expose_secret(), "new");
 }
 
 #[tokio::test]
@@ -569,29 +485,14 @@ async fn the_source_is_looked_up_again_at_once_when_every_candidate_has_failed_f
 }
 
 #[tokio::test]
-async fn the_access_token_of_the_second_look_up_counts() {
-    let net = Net::new();
-    let server = net.http("nas", as_source);
-    net.lead("nas", Lead::After(4 * SECOND, server.clone()));
-    let [first, second] = ["old", "new"].map(|token| device(token, &[local(http("nas"))]));
-    let raced = race(&net, answers(first, second), |connect| connect).await;
-    let connected = raced.result.unwrap();
-    assert_eq!(connected.device().access_token.expose_secret(), "new");
-}
-
-#[tokio::test]
-async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried_and_10_are_shown() {
-    let long = "a".repeat(40);
-    let listed = |kind: &str, count| {
-        let uri = |number| https(&format!("silent-{kind}-{number}-{long}"));
-        (0..count).map(uri).collect::<Vec<_>>()
+async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried() {
+    let uris = |kind: &'static str, count| {
+        (0..count).map(move |number| https(&format!("silent-{kind}-{number}")))
     };
-    let direct = listed("direct", 200).into_iter().map(local);
-    let all: Vec<_> = direct.chain(listed("relay", 20).into_iter().map(relay)).collect();
+    let direct = uris("direct", 200).map(local);
+    let all: Vec<_> = direct.chain(uris("relay", 20).map(relay)).collect();
     let raced = race_6_s(&Net::new(), &all).await;
-    let mut tried: Vec<_> = raced.started.iter().map(|(name, _)| name).collect();
-    tried.sort();
-    tried.dedup();
+    let tried: BTreeSet<_> = raced.started.iter().map(|(name, _)| name).collect();
     let relays = tried.iter().filter(|name| name.starts_with("silent-relay")).count();
     assert_eq!((tried.len() - relays, relays), (100, 10));
 
@@ -602,9 +503,6 @@ async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried_and_10_are_sh
         assert_eq!(candidate.error().kind(), ErrorKind::Skipped);
         assert!(candidate.to_string().contains(reason), "{candidate}");
     }
-    let text = error.to_string();
-    assert!(text.len() < 3_000 && text.lines().count() == 1, "{text}");
-    assert!(text.ends_with("; and 210 more"), "{text}");
 }
 
 #[tokio::test]
@@ -612,15 +510,9 @@ async fn of_100_paths_of_one_host_4_are_asked_6_times_each() {
     let net = Net::new();
     let busy = net.http("busy", |_| respond(503, &[], ""));
     let at = |number| local(format!("{}/{number}", http("busy")));
-    // As long as this one runs, the race does not end.
-    let server = net.http("nas", as_another);
-    net.lead("nas", Lead::After(10 * SECOND, server));
-    let listed: Vec<_> = (0..100).map(at).chain([local(http("nas"))]).collect();
-    net.lead("asked", Lead::After(Duration::ZERO, knows(listed, vec![]).into()));
-    let with =
-        |builder: ClientBuilder| builder.allow_insecure_http(true).connect_timeout(30 * SECOND);
-    let client = net.client("asked", with);
-    let error = net.run(client.connect(&source()).into_future()).await.unwrap_err();
+    // As long as it has not timed out, the race does not end.
+    let listed: Vec<_> = (0..100).map(at).chain([local(http("silent"))]).collect();
+    let error = race_to(&net, &listed).await.result.unwrap_err();
     assert_eq!(busy.count(), 4 * 6);
     let skipped = &error.candidates()[4];
     assert!(skipped.to_string().contains("only 4 connections to one host and port"), "{skipped}");
@@ -645,13 +537,6 @@ async fn the_preferred_address_is_tried_alone_for_250_ms_if_it_is_listed_and_usa
             race(&Net::new(), asked, |connect| connect.prefer(&prefer).timeout(2 * SECOND)).await;
         raced.assert_started(&expected);
     }
-    let net = Net::new();
-    net.https("good", as_source);
-    let listed = [silent_ones(60), vec![local(https("good"))]].concat();
-    let good = https("good").parse().unwrap();
-    let raced = race(&net, knows(listed, vec![]), |connect| connect.prefer(&good)).await;
-    raced.assert_winner("good", 0);
-    assert_eq!(raced.started.len(), 1);
 }
 
 #[tokio::test]
@@ -696,29 +581,6 @@ async fn connect_ends_within_its_timeout_and_says_what_was_not_tried() {
     let error = client.connect(&source()).timeout(Duration::ZERO).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidSetting);
     assert!(error.to_string().contains("`timeout`"), "{error}");
-}
-
-#[tokio::test]
-async fn the_error_lists_what_each_candidate_ended_with() {
-    let starting = Server::start(|request| match request.number {
-        0 => Steps::from(respond(503, &[], "")),
-        _ => Step::Silence.into(),
-    });
-    let wrong = Server::start(as_another);
-    let asked = knows(vec![local(starting.url()), local(wrong.url())], vec![]);
-    let connecting = plain(&asked).build().unwrap().connect(&source()).timeout(SECOND);
-    let error = connecting.await.unwrap_err();
-    let found: Vec<_> =
-        error.candidates().iter().map(|one| (one.origin(), one.error().kind())).collect();
-    let expected =
-        [(&*starting.url(), ErrorKind::Unavailable), (&*wrong.url(), ErrorKind::WrongServer)];
-    assert_eq!(found, expected);
-    let text = error.to_string();
-    assert!(
-        text.starts_with(&format!("connecting to server://{ID}: no connection works (2 att")),
-        "{text}"
-    );
-    assert!(error.is_retryable() && text.lines().count() == 1, "{text}");
 }
 
 #[tokio::test]
@@ -769,17 +631,14 @@ async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
 
 #[tokio::test]
 async fn a_server_that_is_replaced_after_it_was_verified_never_gets_the_token() {
-    let right = certified(&AUTHORITY, as_source);
-    let impostor = certified(&Authority::new(), as_source);
-    let to = Arc::new(Mutex::new(right.address()));
-    let address = forward("127.0.0.1:0", to.clone()).await;
-    let asked = knows(vec![local(plex_direct(address))], vec![]);
-    let client = asked.builder().max_retries(2).build().unwrap();
+    let net = Net::new();
+    net.https("nas", as_source);
+    let listed = knows(vec![local(https("nas"))], vec![]);
+    let connected = race(&net, listed, |connect| connect).await.result.unwrap();
 
-    let connected = client.connect(&source()).await.unwrap();
-    *to.lock().unwrap() = impostor.address();
-    drop(right);
-    let error = connected.client().transient_token().await.unwrap_err();
+    let config = Authority::new().server("*.home.lan");
+    let impostor = net.add("nas", Server::start_tls(config, as_source));
+    let error = net.run(connected.client().transient_token()).await.unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     assert_eq!(impostor.connections(), 1);
@@ -793,7 +652,7 @@ async fn the_winner_drops_the_others_and_a_dropped_call_all_of_them() {
     let asked = knows(listed.to_vec(), vec![]);
     let connected = connect(&asked).await.unwrap();
     let open = || silent.open() + slow_tls.open();
-    eventually(|| open() == 0).await;
+    until(|| open() == 0).await;
     assert_eq!((silent.connections(), slow_tls.connections(), right.open()), (1, 1, 1));
     drop(connected);
 
@@ -802,15 +661,7 @@ async fn the_winner_drops_the_others_and_a_dropped_call_all_of_them() {
     let source = source();
     timeout(SECOND * 2, client.connect(&source)).await.unwrap_err();
     assert_eq!((silent.connections(), slow_tls.connections()), (2, 2));
-    eventually(|| open() == 0).await;
+    until(|| open() == 0).await;
     drop(client);
-    assert_eq!(tasks_left().await, 0);
-}
-
-async fn eventually(condition: impl Fn() -> bool) {
-    let until = Instant::now() + SECOND * 10;
-    while !condition() {
-        assert!(Instant::now() < until, "it never happened");
-        sleep(Duration::from_millis(5)).await;
-    }
+    no_tasks_left().await;
 }

@@ -11,7 +11,6 @@ mod errors;
 mod leaks;
 mod more_calls;
 mod no_panic;
-mod proxies;
 mod reconnect;
 mod requests;
 mod retries;

@@ -19,7 +19,6 @@ fn mib(name: &str) -> u64 {
 
 const TOKEN: &str = "/security/token";
 const SOURCE: &str = "/security/resources";
-const IDENTITY: &str = "/identity";
 
 /// A response whose body comes in writes of one byte.
 fn byte_by_byte(status: u16, body: &[u8]) -> Vec<Step> {
@@ -30,17 +29,17 @@ fn byte_by_byte(status: u16, body: &[u8]) -> Vec<Step> {
 }
 
 /// A response whose body comes in chunks of one byte, each with a size line of `padding` bytes.
-fn padded_chunks(status: u16, body: &[u8], padding: usize) -> Vec<Step> {
-    let head = respond(status, &[("Transfer-Encoding", "chunked")], "");
+fn padded_chunks(body: &[u8], padding: usize) -> Vec<Step> {
+    let head = respond(200, &[("Transfer-Encoding", "chunked")], "");
     let size = format!("{:0padding$}1\r\n", 0);
     let chunk = |byte: &u8| Step::Send([size.as_bytes(), &[*byte], b"\r\n"].concat());
     let end = Step::Send(b"0\r\n\r\n".into());
     std::iter::once(Step::Send(head)).chain(body.iter().map(chunk)).chain([end]).collect()
 }
 
-/// White space, and a body that all calls can read.
+/// White space, and a body that both calls can read.
 fn padded(size: usize) -> Vec<u8> {
-    let body = r#"{"errors":[],"MediaContainer":{"token":"a","machineIdentifier":"243b47"}}"#;
+    let body = r#"{"errors":[],"MediaContainer":{"token":"a"}}"#;
     [" ".repeat(size - body.len()).as_bytes(), body.as_bytes()].concat()
 }
 
@@ -66,21 +65,15 @@ fn xml(inner: impl Fn(usize) -> String) -> Steps {
     full("<MediaContainer>", inner, "</MediaContainer>")
 }
 
-/// A response, and the path that it answers.
+/// A response, and the path that is asked.
 type Case = (&'static str, &'static str, fn() -> Steps);
 
 /// The numbers of pieces are those of the reports of what went wrong, or enough to see it.
 const CASES: &[Case] = &[
     ("300,000 writes of a byte", TOKEN, || byte_by_byte(200, &padded(300_000)).into()),
-    ("6,000 chunks with sizes of 8 kB", TOKEN, || padded_chunks(200, &padded(6_000), 8_000).into()),
-    ("an identity in chunks", IDENTITY, || padded_chunks(200, &padded(6_000), 8_000).into()),
+    ("6,000 chunks with sizes of 8 kB", TOKEN, || padded_chunks(&padded(6_000), 8_000).into()),
     ("an error in writes", SOURCE, || byte_by_byte(404, &padded(60_000)).into()),
-    ("an endless error", SOURCE, || {
-        let head = b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec();
-        vec![Step::Send(head), Step::Endless(vec![b'['; 64 * 1024])].into()
-    }),
     ("empty connections", SOURCE, || devices("{},", 340)),
-    ("few empty connections", SOURCE, || devices("{},", 4)),
     ("URIs", SOURCE, || devices(r#"{"uri":"a:"},"#, 90)),
     ("lists in the place of a flag", SOURCE, || devices(r#"{"local":[[],[],[],[]]},"#, 340)),
     ("keys", SOURCE, || full(r#"{"MediaContainer":{"#, |at| format!(r#""{at}":0,"#), r#""":0}}"#)),
@@ -88,7 +81,6 @@ const CASES: &[Case] = &[
         xml(|_| format!("<Device>{}</Device>", "<Connection/>".repeat(80)))
     }),
     ("XML devices", SOURCE, || xml(|at| format!("<Device a='{at}'/>"))),
-    ("XML elements in elements", SOURCE, || xml(|_| "<a><b><c><d e=''/></c></b></a>".to_owned())),
     ("XML attributes", SOURCE, || {
         xml(|at| {
             let attributes: String = (0..900).map(|number| format!(" a{number}=''")).collect();
@@ -100,20 +92,9 @@ const CASES: &[Case] = &[
 #[test]
 fn a_body_under_the_limit_takes_less_than_64_mib_however_it_is_cut() {
     fn script(request: &Request) -> Steps {
-        let (_, path) = request.path().split_at(1);
-        let (case, path) = path.split_once('/').unwrap();
-        let (_, answered, steps) = CASES[case.parse::<usize>().unwrap()];
-        if answered.strip_prefix('/') == Some(path) {
-            return steps();
-        }
-        // The server lists itself.
-        let uri = request.target().split("/security").next().unwrap();
-        let uri = format!("http://{}{uri}", request.header("host").unwrap());
-        json(format!(
-            r#"{{"MediaContainer":{{"Device":{{"clientIdentifier":"243b47","accessToken":"a",
-            "Connection":{{"uri":"{uri}"}}}}}}}}"#
-        ))
-        .into()
+        let case = request.path().split('/').nth(1).unwrap();
+        let (_, _, steps) = CASES[case.parse::<usize>().unwrap()];
+        steps()
     }
     // The test runs itself again in a process of its own, as the client of this server.
     const URL: &str = "PLEX_AUTH_TEST_SERVER";
@@ -125,7 +106,7 @@ fn a_body_under_the_limit_takes_less_than_64_mib_however_it_is_cut() {
     };
     let source = Source::server("243b47").unwrap();
     let client = |case: usize| {
-        let builder = support::builder(format!("{url}/{case}")).allow_insecure_http(true);
+        let builder = support::builder(format!("{url}/{case}"));
         builder.timeout(Duration::from_secs(120)).build().unwrap()
     };
     drop(client(0));
@@ -136,8 +117,7 @@ fn a_body_under_the_limit_takes_less_than_64_mib_however_it_is_cut() {
         let result = runtime.block_on(async {
             match *path {
                 TOKEN => client.transient_token().await.map(drop),
-                SOURCE => client.source_connection_information(&source).await.map(drop),
-                _ => client.connect(&source).await.map(drop),
+                _ => client.source_connection_information(&source).await.map(drop),
             }
         });
         // Only that it was read matters, and not what it was.

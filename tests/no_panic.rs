@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plex_auth::{Client, Error, Source, Token};
 use proptest::prelude::*;
-use support::{Server, Step, Steps, good};
+use support::{Server, Step, good};
 
 /// An error can be formatted, too.
 fn survives<T>(result: Result<T, Error>) -> Option<T> {
@@ -21,7 +21,6 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
-        "[ -~]{0,40}",
         "\\PC{0,40}",
         "[a-z]{0,9}:/{0,3}[a-zA-Z0-9.:%@\\[\\]-]{0,30}/{0,2}[a-z?#=&]{0,10}",
         "(http|https|server|provider|HTTP)://\\PC{0,40}",
@@ -29,37 +28,22 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
-    prop_oneof![
-        Just(Duration::ZERO),
-        Just(Duration::MAX),
-        Just(Duration::from_nanos(1)),
-        (any::<u64>(), 0..1_000_000_000u32)
-            .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
-    ]
+    prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), any::<Duration>()]
 }
 
 /// Any status, headers and body, most of them HTTP; or any bytes.
 fn response() -> impl Strategy<Value = Vec<u8>> {
-    let header = prop_oneof![
-        ("[a-zA-Z-]{1,20}", "[ -~]{0,30}"),
-        (Just("Retry-After".to_owned()), "[ -~]{0,30}|[0-9]{0,25}"),
-        (Just("Location".to_owned()), "\\PC{0,40}|(http|file)://\\PC{0,20}"),
-        (Just("Content-Encoding".to_owned()), "[a-z, -]{0,12}"),
-        (Just("Content-Length".to_owned()), "[0-9]{1,20}"),
-        (Just("Transfer-Encoding".to_owned()), "chunked|gzip|identity|[a-z]{0,5}"),
-    ];
+    let names = ["Retry-After", "Location", "Content-Encoding", "Content-Length", "X"];
+    let values =
+        ["[ -~]{0,30}", "[0-9]{0,25}", "(http|file)://\\PC{0,20}", "identity|[a-z, -]{0,12}"];
+    let value = prop::sample::select(values.to_vec()).prop_flat_map(|value| value);
+    let header = (prop::sample::select(names.to_vec()), value);
     let status = prop_oneof![4 => Just(200), 2 => 300..504u16, 1 => any::<u16>()];
-    let headers = prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(header, 1..5)];
-    let http = (status, headers, body(), any::<bool>());
-    let http = http.prop_map(|(status, headers, body, framed)| {
-        let mut head = format!("HTTP/1.1 {status} Any\r\n");
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        if framed {
-            head += &format!("Content-Length: {}\r\n", body.len());
-        }
-        [head.as_bytes(), b"\r\n", &body].concat()
+    let http = (status, prop::collection::vec(header, 0..3), body());
+    let http = http.prop_map(|(status, headers, body)| {
+        let headers: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        [format!("HTTP/1.1 {status} Any\r\n{headers}\r\n").as_bytes(), &body].concat()
     });
     prop_oneof![3 => http, 1 => bytes()]
 }
@@ -103,9 +87,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 
 static RESPONSE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
-    Server::start(|_| -> Steps {
-        vec![Step::Send(RESPONSE.lock().unwrap().clone()), Step::Close].into()
-    })
+    Server::start(|_| vec![Step::Send(RESPONSE.lock().unwrap().clone()), Step::Close])
 });
 
 fn source() -> Source {
@@ -130,11 +112,9 @@ proptest! {
         retries in any::<u32>(),
         insecure in any::<bool>(),
     ) {
-        survives(Source::server(&other));
         survives(Source::provider(&other));
         if let Some(source) = survives(other.parse::<Source>()) {
             prop_assert_eq!(source.to_string(), other.clone());
-            prop_assert!(!source.identifier().is_empty());
         }
         if let Some(token) = survives(Token::try_from(other.clone())) {
             prop_assert_eq!(token.expose_secret(), other.clone());

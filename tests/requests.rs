@@ -1,10 +1,9 @@
 //! To which path, and over which connection, requests are sent. `contract.rs` has what is in them.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::clock::Clock;
-use support::tls::forward;
+use plex_auth::ClientBuilder;
+use support::net::Net;
 use support::{Call, Server, TOKEN, good, json};
 
 fn server() -> Server {
@@ -42,39 +41,14 @@ async fn a_client_with_another_token_uses_the_same_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_15_s_or_what_the_closure_says() {
-    let clock = Clock::stop();
-    let idle = |seconds| {
-        move |http: plex_auth::reqwest::ClientBuilder| match seconds {
-            15 => http,
-            other => http.pool_idle_timeout(Duration::from_secs(other)),
-        }
-    };
-    for seconds in [15, 90] {
-        let server = server();
-        let client = server.builder().configure_http(idle(seconds)).build().unwrap();
-        let wait = Duration::from_secs(seconds);
-        for (wait, connections) in [
-            (Duration::ZERO, 1),
-            (wait - Duration::from_secs(1), 1),
-            (wait + Duration::from_secs(1), 2),
-        ] {
-            clock.advance(wait).await;
-            client.transient_token().await.unwrap();
-            assert_eq!(server.connections(), connections, "{seconds} s, after {wait:?}");
-        }
+async fn an_idle_connection_is_kept_for_15_s() {
+    let net = Net::new();
+    let server = net.http("asked", |request| good(request, "returned"));
+    let pool = |it: ClientBuilder| it.configure_http(|http| http.pool_max_idle_per_host(1));
+    let client = net.client("asked", pool);
+    for (seconds, connections) in [(0, 1), (14, 1), (16, 2)] {
+        net.advance(Duration::from_secs(seconds)).await;
+        client.transient_token().await.unwrap();
+        assert_eq!(server.connections(), connections, "after {seconds} s");
     }
-}
-
-#[tokio::test]
-async fn an_ipv6_address_works() {
-    if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: no IPv6 on this machine");
-        return;
-    }
-    let server = server();
-    let address = forward("[::1]:0", Arc::new(Mutex::new(server.address()))).await;
-    let client = support::builder(format!("http://{address}")).build().unwrap();
-    client.transient_token().await.unwrap();
-    assert_eq!(server.request().header("host"), Some(&*address.to_string()));
 }

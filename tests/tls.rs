@@ -1,13 +1,13 @@
 //! What an error says about a server's certificate. `tests/faults/certificates.rs` has what is refused.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use plex_auth::{Error, ErrorKind};
 use support::leak::shown;
-use support::tls::{AUTHORITY, Authority, forward};
-use support::{Call, Server, json};
+use support::tls::{AUTHORITY, Authority, certificate};
+use support::{Server, good};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 const HASH: &str = "93b10b279ff8456686414add109854cd";
@@ -15,39 +15,29 @@ const HASH: &str = "93b10b279ff8456686414add109854cd";
 #[tokio::test]
 async fn a_bare_address_or_localhost_is_answered_with_the_address_that_then_works() {
     let names = ["a.example", &format!("*.{HASH}.plex.direct")];
-    let server = Server::start_tls(AUTHORITY.server_with(&names), |_| {
-        json(Call::Token.good("fresh").to_string())
-    });
+    let config = AUTHORITY.sign(certificate(&names), Arc::new(NoClientAuth));
+    let server = Server::start_tls(config, |request| good(request, "fresh"));
     let port = server.address().port();
-    let works = |label: &str, rest: String| format!("https://{label}.{HASH}.plex.direct:{rest}");
-    let mut rows = vec![
-        (format!("https://127.0.0.1:{port}"), works("127-0-0-1", format!("{port}/"))),
-        (format!("https://localhost:{port}/a"), works("127-0-0-1", format!("{port}/a"))),
-    ];
-    if std::net::TcpListener::bind("[::1]:0").is_ok() {
-        let v6 = forward("[::1]:0", Arc::new(Mutex::new(server.address()))).await;
-        rows.push((format!("https://{v6}"), works("0-0-0-0-0-0-0-1", format!("{}/", v6.port()))));
-    } else {
-        println!("no IPv6 on this machine");
-    }
-    for (url, works) in rows {
-        let error = Call::Token.make(&support::builder(url).build().unwrap()).await.unwrap_err();
+    for host in ["127.0.0.1", "localhost"] {
+        let client = support::builder(format!("https://{host}:{port}/a")).build().unwrap();
+        let error = client.transient_token().await.unwrap_err();
         let suggested = error.suggested_address().unwrap();
-        assert_eq!(suggested.as_str(), works);
-        assert!(error.to_string().contains(&suggested.origin().ascii_serialization()), "{error}");
+        let origin = format!("https://127-0-0-1.{HASH}.plex.direct:{port}");
+        assert_eq!(suggested.as_str(), format!("{origin}/a"));
+        assert!(error.to_string().contains(&origin), "{error}");
         assert!(!shown(&error).contains("a.example"), "{error}");
-        let client = support::builder(suggested.as_str()).build().unwrap();
-        assert_eq!(Call::Token.make(&client).await.unwrap(), "fresh");
+        let client = support::builder(&origin).build().unwrap();
+        client.transient_token().await.unwrap();
     }
 }
 
 /// The error of a call to a name that leads to this server.
 async fn error_at(host: &str, config: Arc<ServerConfig>) -> Error {
-    let server = Server::start_tls(config, |_| json(Call::Token.good("fresh").to_string()));
+    let server = Server::start_tls(config, |request| good(request, "fresh"));
     let (name, here) = (host.to_owned(), server.address());
     let builder = support::builder(format!("https://{host}:{}", here.port())).max_retries(2);
     let client = builder.configure_http(move |http| http.resolve(&name, here)).build().unwrap();
-    Call::Token.make(&client).await.unwrap_err()
+    client.transient_token().await.unwrap_err()
 }
 
 #[tokio::test]
@@ -76,19 +66,10 @@ async fn an_alert_after_the_handshake_is_a_failure_of_tls() {
     roots.add(AUTHORITY.root_der().to_vec().into()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-    let config = AUTHORITY.server_with_clients("plex.example", verifier.unwrap());
+    let config = AUTHORITY.sign(certificate(&["plex.example"]), verifier.unwrap());
 
     let error = error_at("plex.example", config).await;
 
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
     assert!(error.to_string().contains("a client certificate: `configure_http` can"), "{error}");
-}
-
-#[tokio::test]
-async fn another_alert_has_its_standard_name() {
-    let mut config = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
-    config.alpn_protocols = vec!["h3".into()];
-    let error = error_at("plex.example", config.into()).await;
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().ends_with("TLS alert `no_application_protocol`"), "{error}");
 }

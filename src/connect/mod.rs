@@ -140,7 +140,7 @@ struct Handle {
     last: tokio::sync::Mutex<Last>,
 }
 
-/// When the last reconnection started, and when and how the last completed one ended.
+/// When the last reconnection started, and when and how it ended, unless it was dropped.
 #[derive(Default)]
 struct Last {
     started: Option<Instant>,
@@ -206,13 +206,16 @@ impl Connected {
     pub async fn reconnect(&self) -> Result<(), Error> {
         check_runtime()?;
         let Handle { server, source, options, last, .. } = &*self.0;
-        let called = Instant::now();
-        let mut last = last.lock().await;
+        let (mut last, has_waited) = match last.try_lock() {
+            Ok(last) => (last, false),
+            Err(_) => (last.lock().await, true),
+        };
         match &last.ended {
-            Some((at, result)) if *at > called => return result.clone(),
+            Some((_, result)) if has_waited => return result.clone(),
             Some((at, Ok(()))) if at.elapsed() < SPACING => return Ok(()),
             _ => {}
         }
+        last.ended = None;
         if let Some(started) = last.started {
             sleep_until(after(started, SPACING)).await;
         }

@@ -1,7 +1,7 @@
 //! The faults of bodies.
 
 use plex_auth::ErrorKind;
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use support::{Call, Step, json, respond};
 
 use crate::case::{CALLER, Case, FRAMINGS, RETURNED, Row, check_requests, fails, framed};
@@ -11,155 +11,129 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "a body cut short at every byte, in each framing, by a close or a reset",
         result: "`BodyCutShort`; `Decode` for none",
         run: |case| {
-            Box::pin(async move {
-                let cut_short = fails(ErrorKind::BodyCutShort, "ended before it was complete");
-                let whole = case.body();
-                // TLS takes time.
-                let step = if case.https { 16 } else { 1 };
-                for framing in FRAMINGS {
-                    for part in (0..whole.len()).step_by(step) {
-                        let expected = match (framing, part) {
-                            ("until the close", 0) => fails(ErrorKind::Decode, "an empty body"),
-                            _ => cut_short,
-                        };
-                        let bytes = Step::Send(framed(framing, 200, whole.as_bytes(), part));
-                        case.answer(framing, expected, vec![bytes.clone(), Step::Close]).await;
-                        if part == 16 {
-                            case.answer(framing, cut_short, vec![bytes, Step::Reset]).await;
-                        }
+            let cut_short = fails(ErrorKind::BodyCutShort, "ended before it was complete");
+            let whole = case.body();
+            // TLS takes time.
+            let step = if case.https { 16 } else { 1 };
+            for framing in FRAMINGS {
+                for part in (0..whole.len()).step_by(step) {
+                    let expected = match (framing, part) {
+                        ("until the close", 0) => fails(ErrorKind::Decode, "an empty body"),
+                        _ => cut_short,
+                    };
+                    let bytes = Step::Send(framed(framing, 200, whole.as_bytes(), part));
+                    case.answer(framing, expected, vec![bytes.clone(), Step::Close]);
+                    if part == 16 {
+                        case.answer(framing, cut_short, vec![bytes, Step::Reset]);
                     }
                 }
-                for chunks in ["x\r\n{}\r\n0\r\n\r\n", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n"] {
-                    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-                    let bytes = format!("{head}{chunks}").into();
-                    case.answer(chunks, cut_short, vec![Step::Send(bytes), Step::Close]).await;
-                }
-            })
+            }
         },
     },
     Row {
         fault: "every JSON type, 100,000 levels, a number of 1,000 digits, in every place",
         result: "the value, where the field is not needed; else `Decode`, `NoToken` or `NoDevice`",
-        run: |case| Box::pin(any_json(case)),
+        run: any_json,
     },
     Row {
         fault: "XML: 100,000 levels, 1 MB of elements, attributes or text, entities of entities",
         result: "the status's error; `Decode` for 200, or `BodyCutShort`",
         run: |case| {
-            Box::pin(async move {
-                for (at, document) in hostile_xml() {
-                    let answer = respond(404, &[], &document);
-                    case.answer(at, fails(ErrorKind::NotFound, ""), answer).await;
-                    let kind = match at {
-                        "1 MB without an end" => ErrorKind::BodyCutShort,
-                        _ => ErrorKind::Decode,
-                    };
-                    case.answer(at, fails(kind, ""), json(&document)).await;
-                }
-            })
+            for (at, document) in hostile_xml() {
+                let answer = respond(404, &[], &document);
+                case.answer(at, fails(ErrorKind::NotFound, ""), answer);
+                let kind = match at {
+                    "1 MB without an end" => ErrorKind::BodyCutShort,
+                    _ => ErrorKind::Decode,
+                };
+                case.answer(at, fails(kind, ""), json(&document));
+            }
         },
     },
     Row {
         fault: "a token, a name, a host and a path of 300,000 characters",
         result: "the value",
         run: |case| {
-            Box::pin(async move {
-                const LONG: usize = 300_000;
-                for uri in [
-                    format!("https://a.example/{}", "../".repeat(LONG / 3)),
-                    format!("https://{}.example", "b".repeat(LONG)),
-                    format!("https://{}.example", "\u{fc}".repeat(LONG / 2)),
-                    format!("https://{}example", "\u{fc}.".repeat(LONG / 3)),
-                ] {
-                    let mut body = case.call.good(&"t".repeat(LONG));
-                    if let Some(device) = body["MediaContainer"].get_mut("Device") {
-                        device["name"] = "n".repeat(LONG).into();
-                        device["Connection"]["uri"] = uri.into();
-                    }
-                    let server = case.server(move |_| json(body.to_string()));
-                    let client = case.client(&server.url(), |it| it);
-                    assert_eq!(case.call(&client, "").await.unwrap().len(), LONG);
+            const LONG: usize = 300_000;
+            for uri in [
+                format!("https://a.example/{}", "../".repeat(LONG / 3)),
+                format!("https://{}.example", "b".repeat(LONG)),
+                format!("https://{}.example", "\u{fc}".repeat(LONG / 2)),
+                format!("https://{}example", "\u{fc}.".repeat(LONG / 3)),
+            ] {
+                let mut body = case.call.good(&"t".repeat(LONG));
+                if let Some(device) = body["MediaContainer"].get_mut("Device") {
+                    device["name"] = "n".repeat(LONG).into();
+                    device["Connection"]["uri"] = uri.into();
                 }
-            })
+                let server = case.server(move |_| json(body.to_string()));
+                let client = case.client(&server.url(), |it| it);
+                assert_eq!(case.call(&client, "").unwrap().len(), LONG);
+            }
         },
     },
     Row {
         fault: "an error that repeats the caller's token, in JSON, XML, HTML and text",
         result: "the error, the token redacted",
         run: |case| {
-            Box::pin(async move {
-                for message in [
-                    format!("so it is invalid: '{}'", *CALLER),
-                    format!("so it is {}", CALLER.to_ascii_lowercase()),
-                    format!("so x{}{}y", *CALLER, *CALLER),
-                    format!("{}{}", "so ".repeat(80), *CALLER),
-                    format!("so {} ", *CALLER).repeat(100),
+            for message in [
+                format!("so it is invalid: '{}'", *CALLER),
+                format!("so it is {}", CALLER.to_ascii_lowercase()),
+                format!("so x{}{}y", *CALLER, *CALLER),
+                format!("so {} ", *CALLER).repeat(100),
+            ] {
+                let json_body = value!({"errors": [{"message": message}]}).to_string();
+                let references = message.chars().map(|char| format!("&#{};", u32::from(char)));
+                let xml = references.collect::<String>();
+                for (body, says) in [
+                    (json_body, "[redacted]"),
+                    (format!("<Response title='Oh' status='{xml}'/>"), "[redacted]"),
+                    (format!("<html>{message}</html>"), ""),
+                    (message.clone(), ""),
                 ] {
-                    let json_body = value!({"errors": [{"message": message}]}).to_string();
-                    let references = message.chars().map(|char| format!("&#{};", u32::from(char)));
-                    let xml = references.collect::<String>();
-                    for (body, says) in [
-                        (json_body, "[redacted]"),
-                        (format!("<Response title='Oh' status='{xml}'/>"), "[redacted]"),
-                        (format!("<html>{message}</html>"), ""),
-                        (message.clone(), ""),
-                    ] {
-                        let expected = fails(ErrorKind::Unauthorized, says);
-                        case.answer("401", expected, respond(401, &[], body)).await;
-                    }
-                    let body = value!({ "MediaContainer": message }).to_string();
-                    case.answer("200", fails(ErrorKind::Decode, ""), json(body)).await;
+                    let expected = fails(ErrorKind::Unauthorized, says);
+                    case.answer("401", expected, respond(401, &[], body));
                 }
-            })
+                let body = value!({ "MediaContainer": message }).to_string();
+                case.answer("200", fails(ErrorKind::Decode, ""), json(body));
+            }
         },
     },
 ];
 
-/// Where a value can stand in a good body, as JSON pointers, and whether the call needs it.
-/// `tests/answers.rs` has the exact results.
-fn places(call: Call) -> impl Iterator<Item = (String, bool)> {
-    let places = match call {
-        Call::Token => {
-            vec![("", "MediaContainer", "unknown"), ("/MediaContainer", "token", "size unknown")]
-        }
-        Call::LookUp => vec![
-            ("", "MediaContainer", "unknown"),
-            ("/MediaContainer", "Device", "token size unknown"),
-            ("/MediaContainer/Device", "clientIdentifier accessToken Connection", "name unknown"),
-            ("/MediaContainer/Device/Connection", "", "uri protocol address port local relay IPv6"),
-        ],
-    };
-    places.into_iter().flat_map(|(parent, needed, other)| {
-        let needed = needed.split_whitespace().map(|name| (name, true));
-        let names = needed.chain(other.split_whitespace().map(|name| (name, false)));
-        names.map(move |(name, is_needed)| (format!("{parent}/{name}"), is_needed))
-    })
-}
-
-async fn any_json(case: Case) {
+/// Puts each value into each place of a good body. `tests/answers.rs` has the exact results.
+fn any_json(case: &Case) {
     const DEPTH: usize = 100_000;
-    const HERE: &str = "here";
-    let small =
-        "null true 0 -1 1.5 65536 32400 \"\" \"x\" \"1\" [] {} [null] [[]] [{},{}] [1] {\"x\":1}";
+    const NEEDED: &str = "MediaContainer token Device clientIdentifier accessToken Connection";
+    let small = "null true -1 1.5 65536 32400 \"\" \"x\" [] {} [null] [[]] [{},{}] {\"x\":1}";
     let mut values: Vec<_> = small.split(' ').map(str::to_owned).collect();
     values.extend([
         "[".repeat(DEPTH) + &"]".repeat(DEPTH),
         "{\"\":".repeat(DEPTH) + "1" + &"}".repeat(DEPTH),
-        format!("\"{}\"", "7".repeat(1_000)),
         "7".repeat(1_000),
     ]);
-    for (place, is_needed) in places(case.call) {
-        let (parent, name) = place.rsplit_once('/').unwrap();
+    let places = match case.call {
+        Call::Token => vec![("", "MediaContainer unknown"), ("/MediaContainer", "token size")],
+        Call::LookUp => vec![
+            ("", "MediaContainer"),
+            ("/MediaContainer", "Device size"),
+            ("/MediaContainer/Device", "clientIdentifier accessToken Connection name unknown"),
+            ("/MediaContainer/Device/Connection", "uri protocol address port local relay IPv6"),
+        ],
+    };
+    for (parent, name) in
+        places.iter().flat_map(|(parent, names)| names.split(' ').map(move |name| (parent, name)))
+    {
+        let is_needed = NEEDED.contains(name);
         let mut body = case.call.good(&RETURNED);
-        body.pointer_mut(parent).unwrap()[name] = HERE.into();
+        body.pointer_mut(parent).unwrap()[name] = "here".into();
         let body = body.to_string();
-        let bodies: Vec<_> =
-            values.iter().map(|raw| body.replace(&Value::from(HERE).to_string(), raw)).collect();
+        let bodies: Vec<_> = values.iter().map(|raw| body.replace("\"here\"", raw)).collect();
         let server = case.server(move |request| json(&bodies[request.number]));
         let client = case.client(&server.url(), |it| it);
         for raw in &values {
-            let at = format!("{place}: {}", raw.chars().take(20).collect::<String>());
-            match case.call(&client, &at).await {
+            let at = format!("{parent}/{name}: {}", raw.chars().take(20).collect::<String>());
+            match case.call(&client, &at) {
                 Ok(token) => assert!(is_needed || token == *RETURNED, "{at}: another token"),
                 Err(error) => {
                     let kinds = [ErrorKind::Decode, ErrorKind::NoToken, ErrorKind::NoDevice];
@@ -169,26 +143,21 @@ async fn any_json(case: Case) {
                 }
             }
         }
-        check_requests(&server, &place);
+        check_requests(&server, name);
     }
 }
 
-fn hostile_xml() -> [(&'static str, String); 9] {
-    let namespaces: String = (0..2_000).map(|at| format!("<a xmlns:n{at}='urn:{at}'>")).collect();
+fn hostile_xml() -> [(&'static str, String); 6] {
     let attributes: String = (0..90_000).map(|at| format!(" a{at}=''")).collect();
     let mut entities = "<!ENTITY e0 'lol'>".to_owned();
     for number in 1..20 {
         let last = format!("&e{};", number - 1).repeat(10);
         entities += &format!("<!ENTITY e{number} '{last}'>");
     }
-    let file = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/hostname'>]>";
     [
-        ("nested", "<a>".repeat(100_000)),
         ("nested and closed", "<a>".repeat(100_000) + &"</a>".repeat(100_000)),
-        ("nested namespaces", namespaces + &"</a>".repeat(2_000)),
         ("entities", format!("<!DOCTYPE a [{entities}]><MediaContainer token='&e19;'/>")),
-        ("an external entity", format!("{file}<MediaContainer token='&x;'/>")),
-        ("1 MB in an element", format!("<a>{}</a>", "<b c='d'/>".repeat(100_000))),
+        ("1 MB of elements", format!("<a>{}</a>", "<b c='d'/>".repeat(100_000))),
         ("1 MB of attributes", format!("<a{attributes}/>")),
         ("1 MB of text", format!("<a>{}</a>", "&#65;".repeat(200_000))),
         ("1 MB without an end", format!("<a b='{}", "c".repeat(1_000_000))),

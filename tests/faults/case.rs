@@ -1,6 +1,5 @@
 //! How a fault is tried: a hostile server, a client, a call, and what must hold for every call.
 
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -8,20 +7,22 @@ use plex_auth::{Client, ClientBuilder, Error, ErrorKind};
 use support::leak::{Search, random_token, shown};
 use support::tls::AUTHORITY;
 use support::{Call, Request, Script, Server, Steps, json, respond};
+use tokio::runtime::Runtime;
 use tokio_rustls::rustls::ServerConfig;
 
 /// A fault, and what a caller gets.
 pub(crate) struct Row {
     pub(crate) fault: &'static str,
     pub(crate) result: &'static str,
-    pub(crate) run: fn(Case) -> Pin<Box<dyn Future<Output = ()>>>,
+    pub(crate) run: fn(&Case),
 }
 
-/// The call and the scheme that a fault is tried with.
-#[derive(Clone, Copy, Debug)]
+/// The call and the scheme that a fault is tried with, in a runtime of its own, so that the tasks
+/// that are left in it can be counted.
 pub(crate) struct Case {
     pub(crate) call: Call,
     pub(crate) https: bool,
+    pub(crate) runtime: Runtime,
 }
 
 /// The caller's token.
@@ -57,40 +58,31 @@ pub(crate) const fn retried(says: &'static str) -> Expected {
 
 pub(crate) const TIMES_OUT: Expected = fails(ErrorKind::Timeout, "700ms (`timeout`)");
 
-pub(crate) fn short(builder: ClientBuilder) -> ClientBuilder {
-    builder.timeout(SHORT)
-}
-
 impl Case {
-    pub(crate) fn body(self) -> String {
+    pub(crate) fn body(&self) -> String {
         self.call.good(&RETURNED).to_string()
     }
 
-    pub(crate) fn good(self) -> Vec<u8> {
+    pub(crate) fn good(&self) -> Vec<u8> {
         json(self.body())
     }
 
-    fn start(self, script: Script) -> Server {
-        static CONFIG: LazyLock<Arc<ServerConfig>> =
-            LazyLock::new(|| AUTHORITY.server("127.0.0.1"));
-        Server::new(script, self.https.then(|| CONFIG.clone()))
-    }
-
     pub(crate) fn server<S: Into<Steps>>(
-        self,
+        &self,
         script: impl Fn(&Request) -> S + Send + Sync + 'static,
     ) -> Server {
         self.start(Script::answers(script))
     }
 
-    pub(crate) fn raw_server(self, steps: impl Into<Steps>) -> Server {
-        let steps = steps.into();
-        self.start(Script::raw(move |_| steps.clone()))
+    pub(crate) fn start(&self, script: Script) -> Server {
+        static CONFIG: LazyLock<Arc<ServerConfig>> =
+            LazyLock::new(|| AUTHORITY.server("127.0.0.1"));
+        Server::new(script, self.https.then(|| CONFIG.clone()))
     }
 
     /// A client with two retries.
     pub(crate) fn client(
-        self,
+        &self,
         url: &str,
         settings: impl Fn(ClientBuilder) -> ClientBuilder,
     ) -> Client {
@@ -99,9 +91,10 @@ impl Case {
     }
 
     /// Calls once, and checks what has to hold for every result.
-    pub(crate) async fn call(self, client: &Client, at: &str) -> Result<String, Error> {
+    pub(crate) fn call(&self, client: &Client, at: &str) -> Result<String, Error> {
         let started = Instant::now();
-        let result = tokio::time::timeout(LIMIT, self.call.make(client)).await;
+        let call = async { tokio::time::timeout(LIMIT, self.call.make(client)).await };
+        let result = self.runtime.block_on(call);
         // A thread that stands still does not see the time-out.
         let elapsed = started.elapsed();
         let result = result.ok().filter(|_| elapsed < LIMIT);
@@ -116,13 +109,8 @@ impl Case {
         result
     }
 
-    pub(crate) async fn expect(
-        self,
-        client: &Client,
-        at: &str,
-        expected: Expected,
-    ) -> Option<Error> {
-        match self.call(client, at).await {
+    pub(crate) fn expect(&self, client: &Client, at: &str, expected: Expected) -> Option<Error> {
+        match self.call(client, at) {
             Ok(token) => {
                 assert!(expected.kind.is_none(), "{at}: no error, but a value");
                 assert!(token == *RETURNED, "{at}: another token was returned");
@@ -138,12 +126,12 @@ impl Case {
     }
 
     /// The usual way: a server that answers as `steps` says, a client, one call.
-    pub(crate) async fn answer(self, at: &str, expected: Expected, steps: impl Into<Steps>) {
-        self.answer_with(|builder| builder, at, expected, steps).await;
+    pub(crate) fn answer(&self, at: &str, expected: Expected, steps: impl Into<Steps>) {
+        self.answer_with(|builder| builder, at, expected, steps);
     }
 
-    pub(crate) async fn answer_with(
-        self,
+    pub(crate) fn answer_with(
+        &self,
         settings: impl Fn(ClientBuilder) -> ClientBuilder,
         at: &str,
         expected: Expected,
@@ -151,7 +139,7 @@ impl Case {
     ) {
         let steps = steps.into();
         let server = self.server(move |_| steps.clone());
-        self.expect(&self.client(&server.url(), settings), at, expected).await;
+        self.expect(&self.client(&server.url(), settings), at, expected);
         // A busy server may have read nothing before a time-out.
         let is_late = expected.kind == Some(ErrorKind::Timeout) && server.count() == 0;
         assert!(is_late || server.count() == expected.attempts as usize, "{at}: requests");

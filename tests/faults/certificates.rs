@@ -4,96 +4,83 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plex_auth::ErrorKind;
-use support::tls::{AUTHORITY, Authority};
+use rcgen::date_time_ymd;
+use support::tls::{AUTHORITY, Authority, certificate};
 use support::{Server, Step, leak};
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::NoClientAuth;
 
 use crate::case::{Case, Expected, Row, SHORT, fails};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         fault: "an unknown issuer, another name, an expired certificate",
-        result: "`Tls`, which says so and which name to use; not retried, nothing sent",
+        result: "`Tls`, which says so; not retried, nothing sent",
         run: |case| {
-            Box::pin(async move {
-                for host in HOSTS {
-                    let stranger = Authority::new().server(host);
-                    refuses(case, host, "from an unknown issuer", stranger).await;
-                    let expired = AUTHORITY.expired(host);
-                    refuses(case, host, "has expired, or is not valid yet", expired).await;
-                    refuses(case, host, "for another name", AUTHORITY.server("a.evil.example"))
-                        .await;
-                }
-                let own = AUTHORITY.server(&format!("*.{HASH}.plex.direct"));
-                for host in ["127.0.0.1", "localhost"] {
-                    refuses(case, host, &format!("use https://127-0-0-1.{HASH}"), own.clone())
-                        .await;
-                }
-            })
+            for host in HOSTS {
+                let stranger = Authority::new().server(host);
+                refuses(case, host, "from an unknown issuer", stranger);
+                let mut expired = certificate(&[host]);
+                expired.not_after = date_time_ymd(2001, 1, 1);
+                let expired = AUTHORITY.sign(expired, Arc::new(NoClientAuth));
+                refuses(case, host, "has expired, or is not valid yet", expired);
+                refuses(case, host, "for another name", AUTHORITY.server("a.evil.example"));
+            }
         },
     },
     Row {
         fault: "a certificate with a terminal escape, a token, 10,000 characters in its names",
         result: "`Tls` without any of it, in its causes, too",
         run: |case| {
-            Box::pin(async move {
-                let hash = format!("facade{}", &HASH[6..]);
-                let names = [
-                    "EVILTOKEN".to_owned(),
-                    "\u{1b}[31mevil\r\n\u{7}".to_owned(),
-                    format!("{}plex.direct", "evil.".repeat(2_000)),
-                    format!("*.{}.plex.direct", &hash[..31]),
-                    format!("*.{}g.plex.direct", &hash[..31]),
-                    format!("*.{hash}.plex.direct.evil"),
-                    format!("*.{hash}.evilplex.direct"),
-                    format!("evil*.{hash}.plex.direct"),
-                ];
-                let config = AUTHORITY.server_with(&names.each_ref().map(String::as_str));
-                for host in HOSTS {
-                    refuses(case, host, "for another name", config.clone()).await;
-                }
-            })
+            let hash = format!("facade{}", &HASH[6..]);
+            let names = [
+                "EVILTOKEN".to_owned(),
+                "\u{1b}[31mevil\r\n\u{7}".to_owned(),
+                format!("{}plex.direct", "evil.".repeat(2_000)),
+                format!("*.{}.plex.direct", &hash[..31]),
+                format!("*.{}g.plex.direct", &hash[..31]),
+                format!("*.{hash}.plex.direct.evil"),
+                format!("*.{hash}.evilplex.direct"),
+                format!("evil*.{hash}.plex.direct"),
+            ];
+            let params = certificate(&names.each_ref().map(String::as_str));
+            let config = AUTHORITY.sign(params, Arc::new(NoClientAuth));
+            for host in HOSTS {
+                refuses(case, host, "for another name", config.clone());
+            }
         },
     },
     Row {
         fault: "a server behind `https` that answers without TLS, or hangs up in the handshake",
         result: "`Tls`, which names `http` when it hung up; not retried, nothing sent",
         run: |case| {
-            Box::pin(async move {
-                let plain = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-                let answered = vec![Step::Send(plain.into()), Step::Silence];
-                handshake(case, LONG, fails(ErrorKind::Tls, "no secure connection"), answered)
-                    .await;
-                let hung_up = fails(ErrorKind::Tls, "the port may need `http`");
-                handshake(case, LONG, hung_up, vec![Step::Close]).await;
-                handshake(case, LONG, hung_up, vec![Step::Reset]).await;
-                let part = vec![Step::Send(b"\x16\x03\x03".into()), Step::Close];
-                handshake(case, LONG, hung_up, part).await;
-            })
+            let plain = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            let answered = vec![Step::Send(plain.into()), Step::Silence];
+            handshake(case, LONG, fails(ErrorKind::Tls, "no secure connection"), answered);
+            let hung_up = fails(ErrorKind::Tls, "the port may need `http`");
+            for end in [Step::Close, Step::Reset] {
+                handshake(case, LONG, hung_up, vec![end]);
+            }
         },
     },
     Row {
         fault: "a TLS handshake without an end: silent, a byte every 100 ms",
         result: "`Timeout` after `connect_timeout`, not retried",
         run: |case| {
-            Box::pin(async move {
-                let expected = fails(ErrorKind::Timeout, "700ms (`connect_timeout`)");
-                handshake(case, SHORT, expected, vec![Step::Silence]).await;
-                let bytes = b"\x16\x03\x03\x3f\xff".repeat(50);
-                handshake(case, SHORT, expected, vec![Step::Trickle(bytes, SHORT / 7)]).await;
-            })
+            let expected = fails(ErrorKind::Timeout, "700ms (`connect_timeout`)");
+            handshake(case, SHORT, expected, vec![Step::Silence]);
+            let bytes = b"\x16\x03\x03\x3f\xff".repeat(50);
+            handshake(case, SHORT, expected, vec![Step::Trickle(bytes, SHORT / 7)]);
         },
     },
     Row {
         fault: "a TLS server behind `http`",
         result: "`Protocol`, which names `https`",
         run: |case| {
-            Box::pin(async move {
-                let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);
-                let client = case.client(&server.url().replace("https:", "http:"), |it| it);
-                let expected = fails(ErrorKind::Protocol, "the port may need `https`");
-                case.expect(&client, "", expected).await;
-            })
+            let server = Server::start_tls(AUTHORITY.server("127.0.0.1"), |_| Step::Close);
+            let client = case.client(&server.url().replace("https:", "http:"), |it| it);
+            let expected = fails(ErrorKind::Protocol, "the port may need `https`");
+            case.expect(&client, "", expected);
         },
     },
 ];
@@ -111,20 +98,20 @@ fn check_nothing_sent(server: &Server, at: &str) {
     assert!(server.connections() <= 1, "{at}: it was retried");
 }
 
-async fn handshake(case: Case, connect_timeout: Duration, expected: Expected, steps: Vec<Step>) {
+fn handshake(case: &Case, connect_timeout: Duration, expected: Expected, steps: Vec<Step>) {
     let at = format!("{steps:?}");
-    let server = Server::raw(move |_| steps.clone());
+    let server = Server::raw(steps);
     let url = server.url().replace("http:", "https:");
     let client = case.client(&url, |builder| builder.connect_timeout(connect_timeout));
-    case.expect(&client, &at, expected).await;
+    case.expect(&client, &at, expected);
     check_nothing_sent(&server, &at);
 }
 
 /// Nothing is sent to the server, and nothing of its certificate is shown.
-async fn refuses(case: Case, host: &str, says: &str, config: Arc<ServerConfig>) {
+fn refuses(case: &Case, host: &str, says: &str, config: Arc<ServerConfig>) {
     let server = Server::start_tls(config, |_| Step::Close);
     let url = format!("https://{host}:{}", server.address().port());
-    let error = case.expect(&case.client(&url, |it| it), host, fails(ErrorKind::Tls, "")).await;
+    let error = case.expect(&case.client(&url, |it| it), host, fails(ErrorKind::Tls, ""));
     let shown = leak::shown(&error.unwrap());
     assert!(shown.contains(says), "{host}: it does not say «{says}»: {shown}");
     let shown = shown.to_lowercase();

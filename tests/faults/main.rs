@@ -38,8 +38,7 @@ static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// How many cases run at once: most of them wait most of the time.
 const WORKERS: usize = 12;
 
-/// The rows that failed. Each case runs in a thread and a runtime of its own, so that a panic names
-/// its row, and the tasks left in it can be counted.
+/// The rows that failed. Each case runs in a thread of its own, whose name a panic shows.
 static FAILED: LazyLock<Vec<&str>> = LazyLock::new(|| {
     search_log_and_panics();
     let cases = [(Call::Token, false), (Call::LookUp, true)];
@@ -51,9 +50,8 @@ static FAILED: LazyLock<Vec<&str>> = LazyLock::new(|| {
                 loop {
                     let next = cases.lock().unwrap().next();
                     let Some((row, (call, https))) = next else { break };
-                    let case = Case { call, https };
-                    let thread = Builder::new().name(format!("{}, {case:?}", row.fault));
-                    if thread.spawn(move || run(row, case)).unwrap().join().is_err() {
+                    let thread = Builder::new().name(format!("{}, {call:?}", row.fault));
+                    if thread.spawn(move || run(row, call, https)).unwrap().join().is_err() {
                         failed.lock().unwrap().push(row.fault);
                     }
                 }
@@ -63,19 +61,18 @@ static FAILED: LazyLock<Vec<&str>> = LazyLock::new(|| {
     failed.into_inner().unwrap()
 });
 
-fn run(row: &Row, case: Case) {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(async {
-        (row.run)(case).await;
-        assert_eq!(support::tasks_left().await, 0, "tasks outlive the client");
-    });
+fn run(row: &Row, call: Call, https: bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let case = Case { call, https, runtime };
+    (row.run)(&case);
+    case.runtime.block_on(support::no_tasks_left());
 }
 
 fn search_log_and_panics() {
     let log = support::leak::subscriber(|line| {
         LOG_RECORDS.fetch_add(1, SeqCst);
         if SEARCH.finds_in(line) {
-            let target = line.split(' ').next().unwrap_or_default();
+            let target = line.split_whitespace().nth(1).unwrap_or_default();
             LEAKS.lock().unwrap().push(format!("the log of {target}"));
         }
     });

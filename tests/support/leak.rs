@@ -1,8 +1,9 @@
 //! A search for tokens in whatever a program shows, above all in its log.
 
 use std::error::Error as _;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use aho_corasick::AhoCorasick;
@@ -10,10 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plex_auth::Error;
 use plex_auth::reqwest::Url;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber, span};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// How many characters of a token in a row are a leak. A multiple of three, so that base64 encodes
 /// some of the pieces whole, wherever the token begins.
@@ -66,63 +65,35 @@ pub fn shown(error: &Error) -> String {
 
 /// A subscriber that passes every span and event of every crate, at every level, to `sink`, as
 /// text, and records of the `log` crate with them.
-pub fn subscriber(sink: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber {
+pub fn subscriber(sink: impl Fn(&str) + Clone + Send + Sync + 'static) -> impl Subscriber {
     // Once a process; another test may have done it.
     let _ = tracing_log::LogTracer::init();
     // While there is just one, what other threads log first is switched off for all of them.
     static SECOND: LazyLock<tracing::Dispatch> =
         LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
     LazyLock::force(&SECOND);
-    tracing_subscriber::registry().with(Recorder { sink: Box::new(sink) })
+    let subscriber = tracing_subscriber::fmt().without_time().with_max_level(Level::TRACE);
+    let subscriber = subscriber.with_span_events(FmtSpan::NEW);
+    subscriber.with_writer(move || Sink(sink.clone())).finish()
 }
 
 /// The same, into a string.
 pub fn recorder() -> (impl Subscriber, Arc<Mutex<String>>) {
     let text = Arc::new(Mutex::new(String::new()));
     let copy = text.clone();
-    let subscriber = subscriber(move |line| {
-        let mut text = copy.lock().unwrap();
-        text.push_str(line);
-        text.push('\n');
-    });
-    (subscriber, text)
+    (subscriber(move |line| copy.lock().unwrap().push_str(line)), text)
 }
 
-struct Recorder {
-    sink: Box<dyn Fn(&str) + Send + Sync>,
-}
+/// Is given each span or event in one piece.
+struct Sink<F>(F);
 
-impl Recorder {
-    fn record(&self, name: &str, fields: impl FnOnce(&mut Line)) {
-        let mut line = Line(name.to_owned());
-        fields(&mut line);
-        (self.sink)(&line.0);
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
-    fn on_new_span(&self, span: &span::Attributes<'_>, _: &span::Id, _: Context<'_, S>) {
-        self.record(span.metadata().name(), |line| span.record(line));
+impl<F: Fn(&str)> io::Write for Sink<F> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        (self.0)(&String::from_utf8_lossy(line));
+        Ok(line.len())
     }
 
-    fn on_record(&self, _: &span::Id, values: &span::Record<'_>, _: Context<'_, S>) {
-        self.record("", |line| values.record(line));
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.record(event.metadata().target(), |line| event.record(line));
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        // Unescaped, too: not every subscriber escapes.
-        write!(self.0, " {field}={value} {value:?}").unwrap();
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {field}={value:?}").unwrap();
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -7,14 +7,13 @@
 //! ```
 //!
 //! [`Server::start`] asks its script what to do with each request and keeps connections alive.
-//! [`Server::raw`] asks once for each connection, before anything was read from it. Both come with
-//! TLS, see [`tls`]. All servers share one runtime of their own, so that a test can count the tasks
-//! of the client's.
+//! [`Server::raw`] does the same on each connection, before anything was read from it. Both come
+//! with TLS, see [`tls`]. All servers share one runtime of their own, so that a test can count the
+//! tasks of the client's.
 
 #![allow(missing_debug_implementations, reason = "nobody prints the harness")]
 #![allow(clippy::type_complexity, reason = "tables of cases")]
 
-pub mod clock;
 pub mod leak;
 pub mod net;
 pub mod tls;
@@ -54,8 +53,6 @@ pub enum Step {
     Close,
     /// Closes with a TCP reset (`SO_LINGER` of 0).
     Reset,
-    /// Raw scripts only: waits for a request.
-    Read,
 }
 
 /// What a script returns: bytes, a [`Step`] or several.
@@ -154,14 +151,19 @@ pub fn good(request: &Request, token: &str) -> Vec<u8> {
     }
 }
 
-/// Waits until no task is alive in this runtime, and gives up after a while.
-pub async fn tasks_left() -> usize {
-    let metrics = tokio::runtime::Handle::current().metrics();
+/// Waits until it is so, and panics after a while.
+pub async fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
-    while metrics.num_alive_tasks() > 0 && started.elapsed() < Duration::from_secs(10) {
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(10), "it never happened");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    metrics.num_alive_tasks()
+}
+
+/// Waits until no task is alive in this runtime.
+pub async fn no_tasks_left() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    until(|| metrics.num_alive_tasks() == 0).await;
 }
 
 /// A request as it was sent.
@@ -185,10 +187,6 @@ impl Request {
 
     pub fn path(&self) -> &str {
         self.target().split('?').next().unwrap_or_default()
-    }
-
-    pub fn query(&self) -> &str {
-        self.target().split_once('?').map_or("", |(_, query)| query)
     }
 
     /// A header's value, by its name in small letters.
@@ -222,19 +220,15 @@ struct Shared {
     other: Mutex<Vec<u8>>,
 }
 
-/// What a server does, by request or by connection.
+/// What a server does, on each request or on each connection.
 pub enum Script {
     Answers(Box<dyn Fn(&Request) -> Steps + Send + Sync>),
-    Raw(Box<dyn Fn(usize) -> Steps + Send + Sync>),
+    Raw(Steps),
 }
 
 impl Script {
     pub fn answers<S: Into<Steps>>(script: impl Fn(&Request) -> S + Send + Sync + 'static) -> Self {
         Self::Answers(Box::new(move |request| script(request).into()))
-    }
-
-    pub fn raw<S: Into<Steps>>(script: impl Fn(usize) -> S + Send + Sync + 'static) -> Self {
-        Self::Raw(Box::new(move |number| script(number).into()))
     }
 }
 
@@ -268,9 +262,9 @@ impl Server {
         Self::new(Script::answers(script), Some(config))
     }
 
-    /// Plays what `script` says for each connection, by its number from 0.
-    pub fn raw<S: Into<Steps>>(script: impl Fn(usize) -> S + Send + Sync + 'static) -> Self {
-        Self::new(Script::raw(script), None)
+    /// Does this on each connection.
+    pub fn raw(steps: impl Into<Steps>) -> Self {
+        Self::new(Script::Raw(steps.into()), None)
     }
 
     pub fn new(script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
@@ -409,12 +403,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         while serving.try_join_next().is_some() {}
         // First, so that a connection that was counted is open until it was closed.
         shared.open.fetch_add(1, SeqCst);
-        let number = shared.connections.fetch_add(1, SeqCst);
+        shared.connections.fetch_add(1, SeqCst);
         let shared = shared.clone();
         serving.spawn(async move {
             let _open = Ended(&shared.open);
             // How a connection ends is the script's or the client's business.
-            let _ = serve(tcp, number, &shared).await;
+            let _ = serve(tcp, &shared).await;
         });
     }
 }
@@ -428,7 +422,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
+async fn serve(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let io: Box<dyn Wire> = match &shared.tls {
         Some(acceptor) => Box::new(acceptor.accept(tcp).await?),
@@ -436,8 +430,8 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
     };
     let mut connection = Connection { io, shared, unread: Vec::new() };
     match &shared.script {
-        Script::Raw(script) => {
-            let _ = connection.play(script(number)).await?;
+        Script::Raw(steps) => {
+            let _ = connection.play(steps.clone()).await?;
         }
         Script::Answers(script) => {
             while let Some(request) = connection.read().await? {
@@ -486,11 +480,6 @@ impl Connection<'_> {
                 Step::Reset => {
                     self.io.tcp().set_zero_linger()?;
                     return Err(io::ErrorKind::ConnectionReset.into());
-                }
-                Step::Read => {
-                    if self.read().await?.is_none() {
-                        return Ok(Flow::Break(()));
-                    }
                 }
             }
         }

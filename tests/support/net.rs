@@ -1,19 +1,19 @@
-//! A network of names, by tokio's clock: time passes only while nothing is under way over a socket,
-//! so that no test depends on the machine's speed.
+//! A network of names, by tokio's clock, which stands still: time passes when a test says so, and
+//! only while nothing is under way over a socket, so that no test depends on the machine's speed.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use plex_auth::reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use plex_auth::{Client, ClientBuilder};
 use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{Instant, sleep};
+use tokio::time::{self, Instant, sleep};
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::clock::Clock;
 use crate::tls::AUTHORITY;
 use crate::{Request, Server, Steps};
 
@@ -28,9 +28,17 @@ pub enum Lead {
     From(Duration, Arc<Server>),
 }
 
+/// For a test whose runtime is single-threaded. The clock goes on when this is dropped.
 pub struct Net {
-    pub clock: Clock,
     names: Names,
+    /// Dropping it ends a task.
+    _stopped: Sender<()>,
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        time::resume();
+    }
 }
 
 #[derive(Clone)]
@@ -53,8 +61,16 @@ static TLS: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| AUTHORITY.server("*.h
 impl Net {
     #[allow(clippy::new_without_default, reason = "it stops the clock")]
     pub fn new() -> Self {
-        let clock = Clock::stop();
-        Self { clock, names: Names { made: Instant::now(), state: Arc::default() } }
+        // tokio moves a stopped clock on when everything waits, but not while such a task runs.
+        let (stopped, kept) = channel();
+        spawn_blocking(move || kept.recv());
+        time::pause();
+        let names = Names { made: Instant::now(), state: Arc::default() };
+        Self { names, _stopped: stopped }
+    }
+
+    pub async fn advance(&self, time: Duration) {
+        time::advance(time).await;
     }
 
     pub fn lead(&self, name: &str, lead: Lead) {
@@ -93,12 +109,16 @@ impl Net {
 
     /// A client of `http://NAME.home.lan` in this network.
     pub fn client(&self, name: &str, with: impl Fn(ClientBuilder) -> ClientBuilder) -> Client {
+        let builder = crate::builder(format!("http://{name}.home.lan"));
+        let builder = builder.timeout(Duration::from_secs(30)).allow_insecure_http(true);
+        with(self.join(builder)).build().unwrap()
+    }
+
+    /// Sends a client's requests through this network. Without a pool, each is in the log, and ends
+    /// with its connection.
+    pub fn join(&self, builder: ClientBuilder) -> ClientBuilder {
         let names = self.names.clone();
-        // Without a pool, each request is in the log, and ends with its connection.
-        let builder = crate::builder(format!("http://{name}.home.lan"))
-            .timeout(Duration::from_secs(30))
-            .configure_http(|http| http.dns_resolver(names).pool_max_idle_per_host(0));
-        with(builder).build().unwrap()
+        builder.configure_http(|http| http.dns_resolver(names).pool_max_idle_per_host(0))
     }
 
     /// The names that were connected to, each time that it happened, and how many milliseconds after
@@ -122,7 +142,7 @@ impl Net {
                     yield_now().await;
                 }
                 match self.names.is_quiet() {
-                    true => self.clock.advance(Duration::from_millis(1)).await,
+                    true => self.advance(Duration::from_millis(1)).await,
                     false => {
                         let pause = || std::thread::sleep(Duration::from_micros(200));
                         spawn_blocking(pause).await.unwrap();
@@ -161,7 +181,10 @@ impl Resolve for Names {
         Box::pin(async move {
             let server = match lead {
                 Some(Lead::After(delay, server)) => {
-                    sleep(delay).await;
+                    // One of no time waits for the clock, too.
+                    if !delay.is_zero() {
+                        sleep(delay).await;
+                    }
                     server
                 }
                 Some(Lead::From(time, server)) if names.made.elapsed() >= time => server,

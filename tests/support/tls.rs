@@ -1,12 +1,9 @@
 //! Certificates made in the test, for [`Server::start_tls`](super::Server::start_tls).
 
-use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use plex_auth::reqwest;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -48,66 +45,28 @@ impl Authority {
 
     /// A server's settings, with a certificate for `name`, a host or an IP address.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
-        self.server_with(&[name])
+        self.sign(certificate(&[name]), Arc::new(NoClientAuth))
     }
 
-    /// The same with several names.
-    pub fn server_with(&self, names: &[&str]) -> Arc<ServerConfig> {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        self.sign(CertificateParams::new(names).unwrap())
-    }
-
-    /// The same with a certificate that has expired.
-    pub fn expired(&self, name: &str) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(2001, 1, 1);
-        self.sign(params)
-    }
-
-    /// The same, for clients whose certificate this verifier takes.
-    pub fn server_with_clients(
+    /// The same with this certificate, for clients whose certificate the verifier takes.
+    pub fn sign(
         &self,
-        name: &str,
-        verifier: Arc<dyn ClientCertVerifier>,
+        params: CertificateParams,
+        clients: Arc<dyn ClientCertVerifier>,
     ) -> Arc<ServerConfig> {
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
-        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key, verifier)
-    }
-
-    fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
-        let key = KeyPair::generate().unwrap();
-        let nobody = Arc::new(NoClientAuth);
-        config(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key, nobody)
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_client_cert_verifier(clients);
+        Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
     }
 }
 
-fn config(
-    certificate: CertificateDer<'static>,
-    key: &KeyPair,
-    clients: Arc<dyn ClientCertVerifier>,
-) -> Arc<ServerConfig> {
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider);
-    let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = config.with_client_cert_verifier(clients);
-    Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
-}
-
-/// Listens, and passes each connection on to another address, which may change.
-pub async fn forward(listen: &str, to: Arc<Mutex<SocketAddr>>) -> SocketAddr {
-    let listener = TcpListener::bind(listen).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            let to = *to.lock().unwrap();
-            tokio::spawn(async move {
-                let mut to = TcpStream::connect(to).await?;
-                copy_bidirectional(&mut from, &mut to).await
-            });
-        }
-    });
-    address
+/// One for these names, to be signed.
+pub fn certificate(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
 }
