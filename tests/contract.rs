@@ -177,6 +177,9 @@ fn answers(call: Call) -> impl Iterator<Item = (u16, &'static str, &'static Valu
 
 #[tokio::test]
 async fn every_value_of_the_examples_is_read() {
+    for example in parameters(Call::LookUp, "query").flat_map(examples) {
+        text(example).parse::<Source>().unwrap();
+    }
     for (status, media_type, example) in answers(Call::Token).filter(|(status, ..)| *status == 200)
     {
         let token = serving(status, media_type, example).client().transient_token().await.unwrap();
