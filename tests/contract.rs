@@ -12,6 +12,19 @@ use support::{Call, Request, Server, respond};
 static FRAGMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../openapi/plex-auth.json")).unwrap());
 
+/// What the client reads. Written out: what the fragment lacks cannot fail a test.
+const CONTENTS: [(u16, &str); 9] = [
+    (200, "application/json"),
+    (200, "application/xml"),
+    (400, "application/json"),
+    (400, "text/html"),
+    (401, "application/json"),
+    (401, "text/html"),
+    (403, "application/json"),
+    (403, "text/html"),
+    (503, "text/xml"),
+];
+
 fn described(call: Call) -> &'static Value {
     let (method, path) = call.operation();
     &FRAGMENT["paths"][path][method.to_lowercase()]
@@ -41,10 +54,14 @@ fn resolve(value: &'static Value) -> &'static Value {
 }
 
 /// A schema of OpenAPI 3.0 is one of JSON Schema's draft 4, but for `nullable`, which the fragment
-/// does not use.
+/// does not use. Unknown properties are refused: in an example they are misspelt.
 fn validator(schema: &Value) -> Validator {
-    assert!(!FRAGMENT.to_string().contains("\"nullable\""));
-    let schema = json!({ "allOf": [schema], "components": FRAGMENT["components"] });
+    let components = FRAGMENT["components"].to_string();
+    assert!(!components.contains("\"nullable\""));
+    let strict =
+        components.replace("\"additionalProperties\":true", "\"additionalProperties\":false");
+    let components: Value = serde_json::from_str(&strict).unwrap();
+    let schema = json!({ "allOf": [schema], "components": components });
     jsonschema::options().with_draft(Draft::Draft4).build(&schema).unwrap()
 }
 
@@ -53,6 +70,19 @@ fn examples(holder: &'static Value) -> Vec<&'static Value> {
     let several = holder["examples"].as_object().into_iter().flat_map(|examples| examples.values());
     let several = several.map(|example| &resolve(example)["value"]);
     holder.get("example").into_iter().chain(several).collect()
+}
+
+/// Without what a server adds to every body, and the fragment does not describe.
+fn without_extras(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let described =
+                map.iter().filter(|(name, _)| !["size", "status"].contains(&name.as_str()));
+            described.map(|(name, value)| (name.clone(), without_extras(value))).collect()
+        }
+        Value::Array(list) => list.iter().map(without_extras).collect(),
+        _ => value.clone(),
+    }
 }
 
 /// An answer of the server: a text as it is, anything else as JSON.
@@ -90,7 +120,8 @@ fn every_body_has_examples_and_each_is_what_its_schema_allows() {
         let parameters = ["query", "header"].into_iter().flat_map(|it| parameters(call, it));
         for holder in contents.chain(parameters) {
             for example in examples(holder) {
-                let result = validator(&holder["schema"]).validate(example);
+                let described = without_extras(example);
+                let result = validator(&holder["schema"]).validate(&described);
                 assert!(
                     result.is_ok(),
                     "{call:?}: {example} is not what its schema allows: {result:?}; mend one of \
@@ -103,6 +134,40 @@ fn every_body_has_examples_and_each_is_what_its_schema_allows() {
     assert!(seen > 30, "{seen} examples");
 }
 
+/// A property that only the fragment has would never be read, and nobody would notice.
+#[test]
+fn every_property_is_in_an_example() {
+    let examples = FRAGMENT["components"]["examples"].to_string();
+    for (schema, described) in FRAGMENT["components"]["schemas"].as_object().unwrap() {
+        // The response of an operation that is not described.
+        if schema.starts_with("Identity") {
+            continue;
+        }
+        for name in described["properties"].as_object().into_iter().flat_map(|it| it.keys()) {
+            let forms = [format!("\"{name}\":"), format!(" {name}=\\\""), format!("<{name} ")];
+            assert!(forms.iter().any(|form| examples.contains(form)), "{schema}.{name}");
+        }
+    }
+}
+
+/// The values that servers write in several ways: what is described is what is read.
+#[test]
+fn flags_and_ports_are_described_as_they_are_read() {
+    let properties = &FRAGMENT["components"]["schemas"]["Connection"]["properties"];
+    for value in [json!(true), json!(false), json!(0), json!(1), json!("0"), json!("1")] {
+        let read: wire::Connection = serde_json::from_value(json!({ "local": value })).unwrap();
+        assert!(read.local.unwrap().0.is_some(), "{value}");
+        assert!(validator(&properties["local"]).is_valid(&value), "{value}");
+    }
+    for port in [0, 9_999, 65_535, 65_536] {
+        for value in [json!(port), json!(port.to_string())] {
+            let read: wire::Connection = serde_json::from_value(json!({ "port": value })).unwrap();
+            let is_described = validator(&properties["port"]).is_valid(&value);
+            assert_eq!(is_described, read.port.unwrap().0.is_some(), "{value}");
+        }
+    }
+}
+
 /// The examples of one call's answers, with their statuses and media types.
 fn answers(call: Call) -> impl Iterator<Item = (u16, &'static str, &'static Value)> {
     contents(call).flat_map(|(status, media_type, content)| {
@@ -112,6 +177,9 @@ fn answers(call: Call) -> impl Iterator<Item = (u16, &'static str, &'static Valu
 
 #[tokio::test]
 async fn every_value_of_the_examples_is_read() {
+    for example in parameters(Call::LookUp, "query").flat_map(examples) {
+        text(example).parse::<Source>().unwrap();
+    }
     for (status, media_type, example) in answers(Call::Token).filter(|(status, ..)| *status == 200)
     {
         let token = serving(status, media_type, example).client().transient_token().await.unwrap();
@@ -128,7 +196,7 @@ async fn every_value_of_the_examples_is_read() {
         let device = server.client().source_connection_information(&source).await.unwrap();
         assert!(text.contains(device.access_token.expose_secret()), "{media_type}");
         assert!(text.contains(device.name.as_deref().unwrap()), "{media_type}");
-        assert!(!device.connections.is_empty());
+        assert!(device.connections.iter().any(|connection| connection.local), "{media_type}");
         for connection in device.connections {
             assert!(text.contains(connection.uri.as_str().trim_end_matches('/')), "{media_type}");
             assert!(text.contains(&connection.address) && connection.port != 0, "{media_type}");
@@ -139,6 +207,9 @@ async fn every_value_of_the_examples_is_read() {
 #[tokio::test]
 async fn every_error_of_the_examples_is_read() {
     for call in Call::ALL {
+        let described: BTreeSet<_> =
+            contents(call).map(|(status, kind, _)| (status, kind)).collect();
+        assert_eq!(described, BTreeSet::from(CONTENTS), "{call:?}");
         for (status, media_type, example) in answers(call).filter(|(status, ..)| *status != 200) {
             let server = serving(status, media_type, example);
             let error = call.make(&server.client()).await.unwrap_err();
@@ -150,6 +221,7 @@ async fn every_error_of_the_examples_is_read() {
                 _ => ErrorKind::Unavailable,
             };
             assert_eq!(error.kind(), kind);
+            assert!(text(example).contains(&status.to_string()), "{status}: {example}");
             assert_eq!(error.server_message().is_some(), media_type != "text/html", "{media_type}");
         }
     }
@@ -211,7 +283,10 @@ fn assert_as_described(call: Call, request: &Request, all: bool) {
     let mut expected: BTreeSet<String> =
         named("header").iter().map(|name| name.to_lowercase()).collect();
     let requirements = described(call).get("security").unwrap_or(&FRAGMENT["security"]);
-    for scheme in requirements[0].as_object().unwrap().keys() {
+    let [requirement] = requirements.as_array().unwrap().as_slice() else {
+        panic!("not one requirement: {requirements}")
+    };
+    for scheme in requirement.as_object().unwrap().keys() {
         let scheme = &FRAGMENT["components"]["securitySchemes"][scheme];
         assert_eq!((&scheme["type"], &scheme["in"]), (&json!("apiKey"), &json!("header")));
         expected.insert(scheme["name"].as_str().unwrap().to_lowercase());

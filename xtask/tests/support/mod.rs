@@ -17,13 +17,14 @@ pub(crate) struct Run {
 }
 
 impl Folder {
-    /// A folder with the fragment alone.
+    /// A folder with the fragment alone, and no facts of upstream.
     pub(crate) fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("openapi/inside")).unwrap();
+        fs::create_dir_all(folder.join("openapi/generated")).unwrap();
         let folder = Self(folder);
         folder.write(FRAGMENT, include_str!("fragment.json"));
+        folder.write("openapi/upstream.txt", "");
         folder
     }
 
