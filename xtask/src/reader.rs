@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::document::{self, MAX_CHAIN};
 
 /// How many bytes may be read, each as often as it is referred to. Plex's own needs a tenth.
-const MAX_COST: usize = 1_000_000;
+const MAX_COST: usize = 600_000;
 
 pub(crate) struct Reader<'a> {
     root: &'a Value,
