@@ -181,11 +181,18 @@ async fn a_name_with_an_invalid_character_costs_neither_the_token_nor_the_addres
         "accessToken":"a","Connection":{"uri":"https://good"}}}}"#;
     let xml = "<MediaContainer><Device clientIdentifier='243b47' accessToken='a' name='NAME'>
         <Connection uri='https://good'/></Device></MediaContainer>";
-    for body in [json, xml] {
+    for (body, name, shown) in [
+        (json, &b"K\xE4the"[..], "K\u{fffd}the"),
+        (json, br"TV \ud83d", "TV \u{fffd}"),
+        (json, b"a\x1bb", "a b"),
+        (json, br"a\u001bb", "a\u{fffd}b"),
+        (xml, b"K\xE4the", "K\u{fffd}the"),
+        (xml, b"a&#x1b;b", "a\u{fffd}b"),
+    ] {
         let (before, after) = body.split_once("NAME").unwrap();
-        let body = [before.as_bytes(), b"K\xE4the", after.as_bytes()].concat();
+        let body = [before.as_bytes(), name, after.as_bytes()].concat();
         let device = found(respond(200, &[], body)).await.unwrap();
-        assert_eq!(device.name.as_deref(), Some("K\u{fffd}the"));
+        assert_eq!(device.name.as_deref(), Some(shown));
         assert_eq!(device.access_token.expose_secret(), "a");
         assert_eq!(uris(&device), ["https://good/"]);
     }

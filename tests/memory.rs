@@ -73,6 +73,10 @@ const CASES: &[Case] = &[
     ("300,000 writes of a byte", TOKEN, || byte_by_byte(200, &padded(300_000)).into()),
     ("6,000 chunks with sizes of 8 kB", TOKEN, || padded_chunks(&padded(6_000), 8_000).into()),
     ("an error in writes", SOURCE, || byte_by_byte(404, &padded(60_000)).into()),
+    ("an endless error", SOURCE, || {
+        let head = b"HTTP/1.1 404 Not Found\r\n\r\n".to_vec();
+        vec![Step::Send(head), Step::Endless(vec![b'['; 64 * 1024])].into()
+    }),
     ("empty connections", SOURCE, || devices("{},", 340)),
     ("URIs", SOURCE, || devices(r#"{"uri":"a:"},"#, 90)),
     ("lists in the place of a flag", SOURCE, || devices(r#"{"local":[[],[],[],[]]},"#, 340)),
@@ -83,6 +87,7 @@ const CASES: &[Case] = &[
     ("XML connections", SOURCE, || {
         xml(|_| format!("<Device>{}</Device>", "<Connection/>".repeat(80)))
     }),
+    ("XML elements", SOURCE, || xml(|_| format!("<a>{}</a>", "<b c=''/>".repeat(900)))),
     ("XML devices", SOURCE, || xml(|at| format!("<Device a='{at}'/>"))),
     ("XML attributes", SOURCE, || {
         xml(|at| {

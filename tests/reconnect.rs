@@ -163,6 +163,15 @@ async fn an_error_is_shared_with_those_who_waited_and_the_next_look_up_starts_a_
     assert_eq!(home.refreshes(), 1);
     home.net.run(home.server.reconnect()).await.unwrap_err();
     assert_eq!(home.net.times("asked"), [0, 0, 1_000]);
+    // Who waited for one that was dropped looks up for itself.
+    let [dropped, waiting] = [(); 2].map(|()| {
+        let server = home.server.clone();
+        tokio::spawn(async move { server.reconnect().await })
+    });
+    tokio::task::yield_now().await;
+    dropped.abort();
+    home.net.run(waiting).await.unwrap().unwrap_err();
+    assert_eq!(home.net.times("asked"), [0, 0, 1_000, 2_000]);
 }
 
 #[tokio::test]

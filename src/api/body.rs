@@ -58,9 +58,6 @@ async fn collect(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, B
     if is_compressed(response.headers()) {
         return Err(BodyError::Compressed.into());
     }
-    if response.content_length().is_some_and(|length| length > max_bytes as u64) {
-        return Err(BodyError::TooLarge(max_bytes).into());
-    }
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if chunk.len() > max_bytes.saturating_sub(read.len()) {
@@ -77,18 +74,16 @@ pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
     const MAX_TIME: Duration = Duration::from_secs(2);
 
     let mut read = Vec::new();
-    if !is_compressed(response.headers()) {
-        let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                let left = MAX_BYTES.saturating_sub(read.len());
-                read.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
-                if chunk.len() >= left {
-                    break;
-                }
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let left = MAX_BYTES.saturating_sub(read.len());
+            read.extend_from_slice(chunk.get(..left).unwrap_or(&chunk));
+            if chunk.len() >= left {
+                break;
             }
-        };
-        let _ = timeout(MAX_TIME, reading).await;
-    }
+        }
+    };
+    let _ = timeout(MAX_TIME, reading).await;
     read
 }
 
