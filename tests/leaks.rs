@@ -1,7 +1,8 @@
-//! No token in what the crate's types show. `tests/faults/` searches what each
+//! No token in what the crate's types and the quickstart show. `tests/faults/` searches what each
 //! fault shows, the log of every crate included.
 
 use std::fmt::Debug;
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -73,6 +74,28 @@ fn no_refused_setting_is_repeated() {
     assert!(errors.len() > 9, "{errors:?}");
     for error in errors {
         assert!(!search.finds_in(&shown(&error)), "{:?} shows a token", error.kind());
+    }
+}
+
+/// What an example prints is what people paste into an issue.
+#[test]
+fn the_quickstart_shows_no_token() {
+    let (caller, returned, search) = tokens();
+    let right = caller.clone();
+    let server =
+        Server::start(move |request| match request.header("x-plex-token") == Some(&right) {
+            true => good(request, &returned),
+            false => support::respond(401, &[], ""),
+        });
+    let wrong = caller.chars().rev().collect::<String>();
+    for (token, works) in [(caller, true), (wrong, false)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
+        command.env("PLEX_URL", server.url()).env("PLEX_TOKEN", token);
+        let command = command.env("PLEX_SOURCE", "server://243b47").env("RUST_LOG", "trace");
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        assert!(!search.finds_in(&String::from_utf8_lossy(&text)), "it shows a token");
+        assert_eq!(output.status.success(), works);
     }
 }
 

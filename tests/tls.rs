@@ -73,3 +73,12 @@ async fn an_alert_after_the_handshake_is_a_failure_of_tls() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
     assert!(error.to_string().contains("a client certificate: `configure_http` can"), "{error}");
 }
+
+#[tokio::test]
+async fn another_alert_has_its_standard_name() {
+    let mut config = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
+    config.alpn_protocols = vec!["h3".into()];
+    let error = error_at("plex.example", config.into()).await;
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
+    assert!(error.to_string().ends_with("TLS alert `no_application_protocol`"), "{error}");
+}
