@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use reqwest::{ClientBuilder, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +46,7 @@ impl Baseline {
         secret.set_sensitive(true);
         let headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static("application/json")),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static("baseline/1.0.0")),
             (
                 HeaderName::from_static("x-plex-client-identifier"),

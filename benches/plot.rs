@@ -26,7 +26,8 @@ pub fn draw(rows: &[(&str, [Run; 3])]) -> Result<()> {
         Some((name, _)) if *y >= 0.0 => (*name).to_owned(),
         _ => String::new(),
     };
-    chart.configure_mesh().y_labels(rows.len() + 2).y_label_formatter(&name).draw()?;
+    let mut mesh = chart.configure_mesh();
+    mesh.y_max_light_lines(0).y_labels(rows.len() + 2).y_label_formatter(&name).draw()?;
     for (client, (name, colour)) in CLIENTS.into_iter().enumerate() {
         let mark = |(row, (_, runs)): (usize, &(&str, [Run; 3]))| {
             let at = (runs[client].seconds, row as f64 + (client as f64 - 1.0) / 5.0);
