@@ -223,6 +223,9 @@ async fn every_error_of_the_examples_is_read() {
             assert_eq!(error.kind(), kind);
             assert!(text(example).contains(&status.to_string()), "{status}: {example}");
             assert_eq!(error.server_message().is_some(), media_type != "text/html", "{media_type}");
+            // A title and a status.
+            let is_pair = error.server_message().is_some_and(|text| text.contains(": "));
+            assert_eq!(is_pair, media_type == "text/xml", "{example}");
         }
     }
 }
