@@ -111,6 +111,9 @@ pub(crate) trait FromJson: Sized {
 
 impl FromJson for String {
     fn from_json(json: &str) -> Option<Self> {
+        if !json.starts_with('"') {
+            return None;
+        }
         let text = serde_json::from_str(json).or_else(|_| serde_json::from_str(&repair(json)));
         text.ok().filter(|text: &String| !text.is_empty())
     }
@@ -136,11 +139,10 @@ impl FromJson for u16 {
 
 impl FromJson for bool {
     fn from_json(json: &str) -> Option<Self> {
-        match i64::from_json(json) {
-            Some(1) => Some(true),
-            Some(0) => Some(false),
-            Some(_) => None,
-            None => json.parse().ok().or_else(|| String::from_json(json)?.parse().ok()),
+        match String::from_json(json).as_deref().unwrap_or(json) {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
         }
     }
 }
@@ -241,7 +243,7 @@ mod tests {
         {
             assert_eq!(read(json), Some(flag), "{json}");
         }
-        for json in ODD.into_iter().chain(["2", "-1"]) {
+        for json in ODD.into_iter().chain(["2", "-1", "\"01\""]) {
             assert_eq!(read::<bool>(json), None, "{json}");
         }
     }
