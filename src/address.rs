@@ -6,7 +6,6 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use url::Host;
 
-use crate::dns::{is_local_ip, plex_direct};
 use crate::error::{Error, ErrorKind};
 use crate::token::QUOTES;
 
@@ -194,6 +193,47 @@ pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
     }
 }
 
+/// Whether an address belongs to this machine, or to a private, link-local or overlay network.
+pub(crate) fn is_local_ip(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            // 100.64.0.0/10 is used by carriers and overlay networks such as Tailscale.
+            let [first, second, ..] = ip.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// The address that a `plex.direct` name contains: `10-0-2-123.HASH.plex.direct` is 10.0.2.123,
+/// `2001-db8--1.HASH.plex.direct` is 2001:db8::1.
+///
+/// HASH is one label, in practice 32 hexadecimal digits; any letters and digits are accepted. Source:
+/// the servers in Plex's API description of 2026.
+pub(crate) fn plex_direct(name: &str) -> Option<IpAddr> {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let (address, hash) = name.strip_suffix(".plex.direct")?.split_once('.')?;
+    let is_hash = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_hash || address.contains(':') {
+        return None;
+    }
+    let v4 = || address.replace('-', ".").parse::<Ipv4Addr>().map(IpAddr::from);
+    let v6 = || address.replace('-', ":").parse::<Ipv6Addr>().map(IpAddr::from);
+    v4().or_else(|_| v6()).ok()
+}
+
+/// The `plex.direct` name of an address. All groups of an IPv6 address are written, because a label
+/// must not begin or end with a hyphen.
+#[cfg(any(feature = "rustls", test))]
+pub(crate) fn plex_direct_name(ip: IpAddr, hash: &str) -> String {
+    let label = match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string().replace('.', "-"),
+        IpAddr::V6(ip) => ip.segments().map(|group| format!("{group:x}")).join("-"),
+    };
+    format!("{label}.{hash}.plex.direct")
+}
+
 /// The URL of a path and query below a server's address.
 pub(crate) fn below(address: &Url, path: &str) -> Result<Url, Error> {
     let invalid = |problem: &'static str| Err(Error::new(ErrorKind::InvalidAddress, problem));
@@ -229,6 +269,8 @@ pub(crate) fn origin(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HASH: &str = "93b10b279ff8456686414add109854cd";
 
     fn url(host: &str) -> Url {
         Url::parse(&format!("http://{host}:32400")).unwrap()
@@ -463,6 +505,92 @@ mod tests {
             "http://[2001:db8::1]",
         ] {
             parse(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_plex_direct_name_contains_its_address() {
+        for (label, address) in [
+            ("10-0-2-123", "10.0.2.123"),
+            ("127-0-0-1", "127.0.0.1"),
+            ("0-0-0-0", "0.0.0.0"),
+            ("255-255-255-255", "255.255.255.255"),
+            ("2001-db8-0-0-0-0-0-1", "2001:db8::1"),
+            ("2001-0db8-0000-0000-0000-0000-0000-0001", "2001:db8::1"),
+            ("2001-db8--1", "2001:db8::1"),
+            ("2001-DB8--1", "2001:db8::1"),
+            ("fe80--1", "fe80::1"),
+            ("--1", "::1"),
+            ("--", "::"),
+            ("1--", "1::"),
+            ("1--4", "1::4"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            for name in [
+                format!("{label}.{HASH}.plex.direct"),
+                format!("{label}.{HASH}.plex.direct."),
+                format!("{label}.{HASH}.PLEX.Direct"),
+                format!("{label}.93b1.plex.direct"),
+            ] {
+                assert_eq!(plex_direct(&name), Some(address), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_left_to_the_system() {
+        for name in [
+            "",
+            ".",
+            "plex.direct",
+            ".plex.direct",
+            "..plex.direct",
+            "10-0-2-123.plex.direct",
+            "10-0-2-123..plex.direct",
+            "10-0-2-123.93b1.plex.direct..",
+            "10-0-2-123.93b1.plex.direct.example",
+            "10-0-2-123.93b1.notplex.direct",
+            "10-0-2-123.93b1.plex.directory",
+            "10-0-2-123.93b1.5d2c.plex.direct",
+            "10-0-2-123.93_b1.plex.direct",
+            "10-0-2-123.93b1.plex-direct",
+            ".93b1.plex.direct",
+            "93b1.93b1.plex.direct",
+            "10.0.2.123.93b1.plex.direct",
+            "10-0-2.93b1.plex.direct",
+            "10-0-2-123-4.93b1.plex.direct",
+            "10-0-2-256.93b1.plex.direct",
+            "10-0-2-0123.93b1.plex.direct",
+            "010-0-2-123.93b1.plex.direct",
+            "0x0a-0-2-123.93b1.plex.direct",
+            "-10-0-2-123.93b1.plex.direct",
+            "10-0-2-123-.93b1.plex.direct",
+            "10--0-2-.93b1.plex.direct",
+            "10-0-2-1 3.93b1.plex.direct",
+            "10-0-2-+3.93b1.plex.direct",
+            "2001-db8-1.93b1.plex.direct",
+            "2001--db8--1.93b1.plex.direct",
+            "2001-db8-0-0-0-0-0-0-1.93b1.plex.direct",
+            "2001-db8--12345.93b1.plex.direct",
+            "fe80--1%eth0.93b1.plex.direct",
+            "--ffff:1.93b1.plex.direct",
+            "plex.example",
+            "10.0.2.123",
+        ] {
+            assert_eq!(plex_direct(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_address_round_trips_through_a_name() {
+        for seed in 0..=u16::MAX {
+            // Zeros of every length in every place.
+            let group = |at: u32| if seed >> (at % 16) & 1 == 0 { 0 } else { seed ^ at as u16 };
+            let v6 = Ipv6Addr::from(std::array::from_fn::<u16, 8, _>(|at| group(at as u32)));
+            let v4 = Ipv4Addr::from(u32::from(seed).wrapping_mul(0x0101_4EE5));
+            for ip in [IpAddr::from(v4), v6.to_canonical()] {
+                assert_eq!(plex_direct(&plex_direct_name(ip, HASH)), Some(ip));
+            }
         }
     }
 }

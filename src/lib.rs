@@ -19,13 +19,11 @@ mod address;
 mod api;
 mod client;
 mod connect;
-mod dns;
 mod error;
 mod source;
 #[cfg(feature = "test-util")]
 mod test_util;
 mod token;
-mod token_cache;
 
 pub use reqwest;
 
@@ -34,8 +32,7 @@ pub use crate::api::mock;
 #[cfg(any(feature = "httpmock", feature = "schemars"))]
 pub use crate::api::wire;
 pub use crate::client::{Client, ClientBuilder};
-pub use crate::connect::{Connect, Connected};
+pub use crate::connect::{Connect, Connected, TokenCache};
 pub use crate::error::{CandidateError, Error, ErrorKind};
 pub use crate::source::{Connection, Device, Identity, Source};
 pub use crate::token::{IntoToken, Token, TransientToken};
-pub use crate::token_cache::TokenCache;

@@ -1,18 +1,6 @@
-//! What `plex-auth` promises, a module for each promise. Tests that need a process of their own are
+//! What `plex-auth` promises, a folder for each ring of `src/`, and a module for each promise. Tests that need a process of their own are
 //! separate binaries: `faults`, `files`, `memory`, `wiped` and `tls_choices`.
 
-mod answers;
-mod building;
-mod caller;
-mod closure;
+mod api;
+mod client;
 mod connect;
-mod contract;
-mod errors;
-mod leaks;
-mod more_calls;
-mod no_panic;
-mod reconnect;
-mod requests;
-mod retries;
-mod tls;
-mod token_cache;

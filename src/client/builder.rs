@@ -7,8 +7,8 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValu
 
 use crate::address;
 use crate::api;
+use crate::client::resolver::{self, Resolver};
 use crate::client::{Client, Settings, explain};
-use crate::dns::{self, Resolver};
 use crate::error::{Details, Error, ErrorKind};
 use crate::token::{IntoToken, Token};
 
@@ -258,7 +258,7 @@ impl ClientBuilder {
             .timeout(self.settings.timeout)
             .build()
             .map_err(|error| {
-                if dns::out_of_files().is_some() {
+                if resolver::out_of_files().is_some() {
                     return explain::no_files_left();
                 }
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \

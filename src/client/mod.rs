@@ -18,6 +18,7 @@ use crate::token::{IntoToken, Token, TransientToken};
 mod attempts;
 mod builder;
 mod explain;
+mod resolver;
 
 pub(crate) use attempts::{Call, Retries, after, check_runtime};
 pub use builder::ClientBuilder;

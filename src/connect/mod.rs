@@ -14,9 +14,11 @@ use crate::source::{Connection, Device, Source};
 
 mod candidates;
 mod race;
+mod token_cache;
 
 use candidates::{Chooser, Only};
 use race::Race;
+pub use token_cache::TokenCache;
 
 /// A connection to a source that is about to be made, from [`Client::connect`]. Await it.
 ///

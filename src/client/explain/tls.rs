@@ -7,7 +7,6 @@ use rustls::{AlertDescription, CertificateError as Reason, Error};
 
 use super::NOT_SECURE;
 use crate::address::{self, origin};
-use crate::dns;
 use crate::error::{Details, Error as Failure, ErrorKind};
 
 /// Shows nothing from a certificate except the suggested address, because its names are
@@ -37,7 +36,7 @@ pub(super) fn explain(error: &Error, address: &Url) -> Failure {
 }
 
 fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
-    let is_direct = address.host_str().is_some_and(|host| dns::plex_direct(host).is_some());
+    let is_direct = address.host_str().is_some_and(|host| address::plex_direct(host).is_some());
     let is_unnamed = address::is_ip_address(address) || address.host_str() == Some("localhost");
     // The certificate's names are read here, and never shown.
     let hash = match reason {
@@ -94,7 +93,7 @@ fn hash(presented: &str) -> Option<&str> {
 fn suggest(address: &Url, hash: &str) -> Option<Url> {
     let ip = address::ip(address).unwrap_or(Ipv4Addr::LOCALHOST.into());
     let mut suggested = address.clone();
-    suggested.set_host(Some(&dns::plex_direct_name(ip, hash))).ok()?;
+    suggested.set_host(Some(&address::plex_direct_name(ip, hash))).ok()?;
     Some(suggested)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind as Io};
 
 use super::{CUT_SHORT, Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::api::body::BodyError;
-use crate::dns;
+use crate::client::resolver;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
@@ -18,7 +18,7 @@ pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
         return Error::unusable(kind, refused.to_string());
     }
     let io = io_error(&error);
-    if io.is_some_and(dns::is_out_of_files) {
+    if io.is_some_and(resolver::is_out_of_files) {
         return no_files_left();
     }
     let is_https = context.address.scheme() == "https";

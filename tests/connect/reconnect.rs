@@ -11,7 +11,7 @@ use support::net::{Lead, Net};
 use support::{Request, Server, Step, respond};
 use tokio::time::{Instant, sleep};
 
-use crate::connect::{
+use super::race::{
     ID, as_another, as_source, device, http, identity, is_refresh, local, relay, source,
 };
 

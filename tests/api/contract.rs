@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::{Call, Request, Server, respond};
 
 static FRAGMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../openapi/plex-auth.json")).unwrap());
+    LazyLock::new(|| serde_json::from_str(include_str!("../../openapi/plex-auth.json")).unwrap());
 
 /// What the client reads. Written out: what the fragment lacks cannot fail a test.
 const CONTENTS: [(u16, &str); 9] = [
@@ -341,7 +341,7 @@ async fn both_requests_are_sent_as_they_stand_here() {
     let requests = server.requests();
     let (token, look_up) = (written(&requests[0]), written(&requests[1]));
     let version = token.split_once("plex-auth/").unwrap().1.lines().next().unwrap();
-    assert!(include_str!("../Cargo.toml").contains(&format!("version = \"{version}\"")));
+    assert!(include_str!("../../Cargo.toml").contains(&format!("version = \"{version}\"")));
     assert_eq!(token.replace(version, "VERSION"), TOKEN_REQUEST);
     assert_eq!(look_up, LOOK_UP_REQUEST);
 }

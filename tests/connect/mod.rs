@@ -1,0 +1,5 @@
+//! Ring 3: from a source to a server.
+
+mod race;
+mod reconnect;
+mod token_cache;
