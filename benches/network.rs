@@ -87,7 +87,7 @@ impl Network {
         let client = plex_auth::Client::builder(asked)
             .token(TOKEN)
             .client_identifier("bench")
-            .configure_http(|http| http.tls_certs_only([root]))
+            .configure_http(move |http| http.tls_certs_only([root.clone()]))
             .build()?;
         Ok(Self { client, baseline: baseline.into(), addresses, opened, _servers: servers })
     }

@@ -247,6 +247,17 @@ impl Error {
             || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
     }
 
+    /// Whether a connection failed or was closed.
+    pub(crate) fn is_connection_failure(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Connect | ErrorKind::BodyCutShort)
+    }
+
+    /// Whether a connection was closed before the response, or in the middle of it.
+    pub(crate) fn is_closed(&self) -> bool {
+        let is_connect = self.0.source.as_ref().is_some_and(reqwest::Error::is_connect);
+        self.is_connection_failure() && !is_connect
+    }
+
     /// Whether the token was refused, so that a new one may help: 401 or 403, except for a proxy's
     /// own login or its 403 page.
     pub fn is_auth(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{StatusCode, Url};
+use reqwest::StatusCode;
 
 use crate::client::Client;
 use crate::connect::{Connected, Found, Options};
@@ -80,37 +80,29 @@ impl TransientToken {
     }
 }
 
-impl Device {
-    /// A device with these connections, neither local nor relayed, for tests.
+impl Connected {
+    /// A handle with this client and device, and with the device's first connection, or with the
+    /// client's address if it has none. It reconnects by asking the client's server for the source
+    /// with the device's identifier.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::{Client, Connected, Connection, Device};
+    ///
+    /// let client = Client::builder("http://127.0.0.1:32400").token("x").client_identifier("y");
     /// let uri = "https://10-0-2-123.93b1.plex.direct:32400".parse()?;
-    /// let mut device = plex_auth::Device::for_test("243b47", "xxxx".parse()?, [uri]);
-    /// device.connections[0].local = true;
+    /// let device = Device::new("243b47", "xxxx".parse()?, vec![Connection::new(uri)]);
+    /// let server = Connected::for_test(client.build()?, device);
+    /// assert_eq!(server.device().client_identifier, "243b47");
     /// # Ok(())
     /// # }
     /// ```
-    pub fn for_test(
-        identifier: impl Into<String>,
-        access_token: Token,
-        uris: impl IntoIterator<Item = Url>,
-    ) -> Self {
-        let connections = uris.into_iter().map(|uri| Connection::new(uri, None, None, None));
-        let (client_identifier, connections) = (identifier.into(), connections.collect());
-        Self { name: None, client_identifier, access_token, connections }
-    }
-}
-
-impl Connected {
-    /// A handle with this client and connection, for tests. It reconnects by asking the client's
-    /// server for the source `server://test`.
-    pub fn for_test(client: Client, connection: Connection) -> Self {
-        let source = Source("server://test".to_owned());
-        let (identifier, access_token) = (source.identifier(), client.0.token.clone());
-        let mut device = Device::for_test(identifier, access_token, []);
-        device.connections.push(connection.clone());
-        let found = Found { client: client.clone(), device, connection };
+    pub fn for_test(client: Client, device: Device) -> Self {
+        let source = Source(format!("server://{}", device.client_identifier));
+        let own = || Connection::new(client.address().clone(), None, None, None);
+        let connection = device.connections.first().cloned().unwrap_or_else(own);
+        let (candidates, token) = (Vec::new(), None);
+        let found = Found { client: client.clone(), device, connection, candidates, token };
         Self::from_parts(client.clone(), source, Options::of(&client), found)
     }
 }

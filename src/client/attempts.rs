@@ -1,8 +1,13 @@
 //! One call: its attempts, the waits between them, and its deadline.
 
+use std::mem;
+use std::pin::pin;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use futures_util::StreamExt as _;
+use futures_util::future::Either;
+use futures_util::stream::FuturesUnordered;
 use progenitor_client::ResponseValue;
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
@@ -11,80 +16,69 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address;
 use crate::api::Raw;
+use crate::client::Client;
 use crate::client::explain::{self, Context};
 use crate::error::{Error, ErrorKind};
 use crate::token::Timestamp;
 
-/// How many times a call is retried after a connection failure.
+/// How many times a call is retried after a connection failed or was closed.
 const MAX_CONNECTS: u32 = 2;
+/// How many requests an attempt without an answer makes, side by side.
+const MAX_BESIDE: u32 = 3;
 
-/// The retry budget of a call: its backoff, and how many retries are left.
-pub(crate) struct Retries {
-    waits: ExponentialBackoff,
-    /// How many more after a connection failure.
-    connects: u32,
-    deadline: Instant,
-}
-
-impl Retries {
-    /// With jitter, so that clients don't return to a restarted server all at once.
-    pub(crate) fn new(retries: u32, connects: u32, deadline: Instant) -> Self {
-        Self { waits: waits(retries).with_jitter().build(), connects, deadline }
-    }
-
-    /// Without jitter, because a user is waiting: a source that was down for 3 s is found 0.75 s
-    /// after it returns, with jitter up to 4 s.
-    pub(crate) fn without_jitter(deadline: Instant) -> Self {
-        Self { waits: waits(u32::MAX).build(), connects: u32::MAX, deadline }
-    }
-
-    /// The wait before the next attempt, at least `Retry-After`. `None` if no retries are left, or
-    /// if the attempt would start after the deadline.
-    pub(crate) fn wait(&mut self, error: &Error) -> Option<Duration> {
-        if error.kind() == ErrorKind::Connect {
-            self.connects = self.connects.checked_sub(1)?;
-        }
-        let wait = self.waits.next()?;
-        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
-        let fits = Instant::now().checked_add(wait)? < self.deadline;
-        fits.then(|| tracing::debug!(%error, ?wait, "transient failure, retrying"))?;
-        Some(wait)
-    }
-}
-
-/// 250 ms, doubling to 4 s. Jitter adds up to 100 %.
-fn waits(retries: u32) -> ExponentialBuilder {
+/// 250 ms, doubling to 4 s.
+pub(crate) fn waits(retries: u32) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(4))
         .with_max_times(retries.try_into().unwrap_or(usize::MAX))
 }
 
+/// The retries that a call has left.
+struct Retries {
+    waits: ExponentialBackoff,
+    connects: u32,
+    /// Whether no connection was closed before: another one is at hand, so no wait is needed.
+    is_first_close: bool,
+    deadline: Instant,
+}
+
+impl Retries {
+    /// With jitter, which adds up to 100 %, so that clients don't return to a restarted server all
+    /// at once.
+    fn new(retries: u32, deadline: Instant) -> Self {
+        let waits = waits(retries).with_jitter().build();
+        Self { waits, connects: MAX_CONNECTS, is_first_close: true, deadline }
+    }
+
+    /// The wait before the next attempt, at least `Retry-After`. `None` if no retries are left, or
+    /// if the attempt would start after the deadline.
+    fn wait(&mut self, error: &Error) -> Option<Duration> {
+        if error.is_connection_failure() {
+            self.connects = self.connects.checked_sub(1)?;
+        }
+        let mut wait = self.waits.next()?;
+        if error.is_closed() && mem::take(&mut self.is_first_close) {
+            wait = Duration::ZERO;
+        }
+        let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
+        (Instant::now().checked_add(wait)? < self.deadline).then_some(wait)
+    }
+}
+
 /// A call in progress.
 pub(crate) struct Call<'a> {
+    pub(crate) client: &'a Client,
     pub(crate) context: Context<'a>,
-    pub(crate) max_retries: u32,
     pub(crate) deadline: Instant,
-    /// An earlier deadline for the first attempt, whose pooled connection may be dead. `None`:
-    /// reqwest's own timeout covers it.
-    pub(crate) first_until: Option<Instant>,
 }
 
 impl Call<'_> {
-    /// The same call with other timeouts, from now on: for all attempts, and for the first one.
-    pub(crate) fn within(mut self, timeout: Duration, first: Duration) -> Self {
-        let now = Instant::now();
-        self.context.timeout = timeout;
-        self.deadline = after(now, timeout);
-        self.first_until = Some(after(now, first.min(timeout)));
-        self
-    }
-
-    /// Makes attempts until one succeeds or fails permanently, no retries are left, or no attempt
-    /// fits before the deadline.
+    /// Makes attempts until one succeeds or fails for good, no retries are left, or the deadline
+    /// passes. Then the last answer is the error.
     pub(crate) async fn run<T, U, F>(
-        &self,
-        request: impl Fn() -> F,
+        self,
+        request: impl Fn(Client) -> F,
         read: impl Fn(Timestamp, T) -> Result<U, Error>,
     ) -> Result<U, Error>
     where
@@ -92,33 +86,87 @@ impl Call<'_> {
         F: Future<Output = Result<ResponseValue<T>, Raw>>,
     {
         check_runtime()?;
+        let begun = Instant::now();
+        let (mut sent, mut last) = (0, None);
         let mut retries = None;
-        let (mut number, mut until) = (0_u32, self.first_until);
-        loop {
-            number = number.saturating_add(1);
-            let error = match self.attempt(number, until, request(), &read).await {
-                Err(error) if error.is_retryable() => error,
-                result => return result,
+        let error = loop {
+            let Some(result) = self.accompanied(&mut sent, &request, &read).await else {
+                break last.unwrap_or_else(|| explain::timed_out(&self.context));
             };
-            let retries = retries
-                .get_or_insert_with(|| Retries::new(self.max_retries, MAX_CONNECTS, self.deadline));
-            let is_cut_off = until.is_some_and(|until| until <= Instant::now());
-            match retries.wait(&error) {
-                // The dropped request took its connection with it, so no wait is needed.
-                Some(_) if is_cut_off => {}
-                Some(wait) => sleep(wait).await,
-                None => return Err(error),
+            let error = match result {
+                Err(error) if error.is_retryable() => error,
+                Err(error) => break error,
+                Ok(value) => return Ok(value),
+            };
+            let retries = retries.get_or_insert_with(|| {
+                Retries::new(self.client.0.settings.max_retries, self.deadline)
+            });
+            let Some(wait) = retries.wait(&error) else { break error };
+            tracing::debug!(
+                operation = self.context.operation.name(),
+                origin = address::origin(self.context.address),
+                error = %error.kind(),
+                elapsed_ms = ms(begun.elapsed()),
+                ?wait,
+                "transient failure, retrying"
+            );
+            if !wait.is_zero() {
+                // A sleep of zero takes up to a millisecond.
+                sleep(wait).await;
             }
-            until = Some(self.deadline);
-        }
+            last = Some(error);
+        };
+        Err(self.add_to(error, sent))
     }
 
-    /// Makes one attempt (`number` counts from 1), adds operation and origin to its error, and logs
-    /// it.
+    /// An attempt. Its pooled connection may be dead without a sign, so while there is no answer it
+    /// gets company every `connect_timeout`: the same request over new connections. The first
+    /// answer wins. `None`: the deadline has passed.
+    async fn accompanied<T, U, F>(
+        &self,
+        sent: &mut u32,
+        request: &impl Fn(Client) -> F,
+        read: &impl Fn(Timestamp, T) -> Result<U, Error>,
+    ) -> Option<Result<U, Error>>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<ResponseValue<T>, Raw>>,
+    {
+        let every = match self.client.0.settings.max_retries {
+            0 => Duration::MAX,
+            _ => self.context.connect_timeout,
+        };
+        let next = || after(Instant::now(), every).min(self.deadline);
+        let mut until = next();
+        *sent = sent.saturating_add(1);
+        let mut first = pin!(self.attempt(request(self.client.clone()), read));
+        if let Ok(result) = timeout_at(until, first.as_mut()).await {
+            return Some(result);
+        }
+        if until >= self.deadline {
+            return None;
+        }
+
+        // The pool may have more dead connections.
+        let fresh = self.client.fresh();
+        let mut running = FuturesUnordered::from_iter([Either::Left(first)]);
+        for number in 2..=MAX_BESIDE {
+            *sent = sent.saturating_add(1);
+            running.push(Either::Right(self.attempt(request(fresh.clone()), read)));
+            until = if number < MAX_BESIDE { next() } else { self.deadline };
+            while let Ok(Some(result)) = timeout_at(until, running.next()).await {
+                let is_answer = !result.as_ref().is_err_and(Error::is_closed);
+                if is_answer || running.is_empty() {
+                    return Some(result);
+                }
+            }
+        }
+        None
+    }
+
+    /// Makes one attempt, and logs it.
     pub(crate) async fn attempt<T, U>(
         &self,
-        number: u32,
-        until: Option<Instant>,
         request: impl Future<Output = Result<ResponseValue<T>, Raw>>,
         read: impl Fn(Timestamp, T) -> Result<U, Error>,
     ) -> Result<U, Error>
@@ -126,34 +174,27 @@ impl Call<'_> {
         T: DeserializeOwned,
     {
         let sent_at = Timestamp::now();
-        let answer = async {
-            match request.await {
-                Ok(response) => Ok(response.into_inner()),
-                // Boxed to keep the future small: most calls succeed.
-                Err(raw) => Box::pin(explain::fallback(raw, &self.context)).await,
-            }
-        };
-        let body = match until {
-            None => answer.await,
-            Some(until) => timeout_at(until, Box::pin(answer)).await.unwrap_or_else(|_| {
-                let is_last = until >= self.deadline;
-                Err(if is_last { explain::timed_out(&self.context) } else { explain::no_answer() })
-            }),
+        let body = match request.await {
+            Ok(response) => Ok(response.into_inner()),
+            // Boxed to keep the future small: most calls succeed.
+            Err(raw) => Box::pin(explain::fallback(raw, &self.context)).await,
         };
         let result = body.and_then(|body| read(sent_at, body));
-        let result = result.map_err(|error| self.add_to(error, number));
-
         let error = result.as_ref().err();
-        let status = error.map_or(Some(StatusCode::OK), Error::status);
+        self.log(error.map_or(Some(StatusCode::OK), Error::status), error, sent_at.monotonic);
+        result
+    }
+
+    /// Logs that a request has ended.
+    pub(crate) fn log(&self, status: Option<StatusCode>, error: Option<&Error>, sent_at: Instant) {
         tracing::debug!(
             operation = self.context.operation.name(),
             origin = address::origin(self.context.address),
             status = status.map(|status| status.as_u16()),
             error = error.map(|error| tracing::field::display(error.kind())),
-            elapsed = ?sent_at.monotonic.elapsed(),
+            elapsed_ms = ms(sent_at.elapsed()),
             "request finished"
         );
-        result
     }
 
     /// Adds the operation, the origin and the number of attempts to an error.
@@ -170,40 +211,17 @@ impl Call<'_> {
 /// Requests and timers panic without a runtime.
 pub(crate) fn check_runtime() -> Result<(), Error> {
     let summary = "no tokio runtime, or one that is shutting down: await the call in one";
-    Handle::try_current().map(drop).map_err(|_| Error::new(ErrorKind::NoRuntime, summary))
+    let none = |_| Error::new(ErrorKind::NoRuntime, summary);
+    Handle::try_current().map(drop).map_err(none)
+}
+
+/// For the log, whose numbers can be compared.
+pub(crate) fn ms(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// `start + time`, limited to about 30 years, because a clock can overflow.
 pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start.checked_add(time.min(FAR)).unwrap_or(start)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn waits_double_from_250_ms_to_4_s_and_jitter_only_lengthens_them() {
-        let error = Error::new(ErrorKind::Unavailable, "");
-        for _ in 0..100 {
-            let mut retries = Retries::new(7, 0, after(Instant::now(), Duration::MAX));
-            for least in [0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0] {
-                let wait = retries.wait(&error).unwrap().as_secs_f64();
-                assert!(wait >= least && wait <= 2.0 * least, "{wait} {least}");
-            }
-            assert_eq!(retries.wait(&error), None);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_that_ends_after_the_deadline_is_none() {
-        let error = Error::new(ErrorKind::Connect, "");
-        let soon = after(Instant::now(), Duration::from_millis(200));
-        assert_eq!(Retries::new(9, 9, soon).wait(&error), None);
-        let late = after(Instant::now(), Duration::from_secs(60));
-        let mut retries = Retries::new(9, 2, late);
-        assert!(retries.wait(&error).is_some() && retries.wait(&error).is_some());
-        assert_eq!(retries.wait(&error), None);
-    }
 }

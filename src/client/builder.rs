@@ -1,18 +1,19 @@
 //! `ClientBuilder`: the address, the token, the client headers, the limits.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::address;
 use crate::api;
-use crate::client::resolver::{self, Resolver};
-use crate::client::{Client, Settings, explain};
+use crate::client::resolver::Resolver;
+use crate::client::{Client, Settings};
 use crate::error::{Details, Error, ErrorKind};
 use crate::token::{IntoToken, Token};
 
-type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
+type Configure = dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync;
 
 /// Settings of a [`Client`], from [`Client::builder`].
 ///
@@ -35,7 +36,7 @@ pub struct ClientBuilder {
     token: Option<Token>,
     headers: HeaderMap,
     settings: Settings,
-    configure: Vec<Configure>,
+    http: Http,
     first_error: Option<Error>,
 }
 
@@ -67,7 +68,8 @@ impl ClientBuilder {
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static(VERSION)),
         ]);
-        Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
+        let http = Http { configure: Vec::new() };
+        Self { address, token: None, headers, settings, http, first_error: None }
     }
 
     /// The caller's token. Required. A server that needs no token ("allowed networks") accepts any
@@ -172,32 +174,37 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the `reqwest::ClientBuilder`: a proxy, root certificates, the pool's size.
+    /// Changes the `reqwest::ClientBuilder`: a proxy, root certificates, a login proxy's headers.
+    ///
+    /// It is called again for each [connection](Client::connect) to a source, which has
+    /// connections of its own, and where a call gets no answer: pools and cookie jars are new then.
     ///
     /// Before `configure` runs, proxies from the environment are turned off, idle connections are
-    /// kept for 15 seconds (a PMS closes them after 20), a connection whose data is not
-    /// acknowledged within [`connect_timeout`](Self::connect_timeout) is closed
-    /// (`tcp_user_timeout`, on Linux and Android), and `plex.direct` names with a private address
-    /// are resolved without DNS. It may change these, for example with a `dns_resolver`. After it,
+    /// kept for 5 seconds (a PMS closes them after 20, and a network that is gone closes none), TCP
+    /// keep-alive is sent after 5 seconds, and `plex.direct` names with a private address are
+    /// resolved without DNS. It may change these, for example with a `dns_resolver`. After it,
     /// redirects, `reqwest`'s retries, verbose connections, decompression and HTTP/2 are turned
     /// off, and the two time-outs are set. Headers that are set here, including `user_agent`, don't
     /// replace the crate's own.
     ///
     /// ```
-    /// # fn main() -> Result<(), plex_auth::Error> {
-    /// let client = plex_auth::Client::builder("http://127.0.0.1:32400")
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::reqwest::Proxy;
+    ///
+    /// let proxy = Proxy::all("http://proxy.example:3128")?.basic_auth("user", "password");
+    /// let client = plex_auth::Client::builder("https://plex.example")
     ///     .token("xxxx")
     ///     .client_identifier("living-room")
-    ///     .configure_http(|http| http.pool_max_idle_per_host(1))
+    ///     .configure_http(move |http| http.proxy(proxy.clone()))
     ///     .build()?;
     /// # Ok(())
     /// # }
     /// ```
     pub fn configure_http<F>(mut self, configure: F) -> Self
     where
-        F: FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+        F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
     {
-        self.configure.push(Box::new(configure));
+        self.http.configure.push(Arc::new(configure));
         self
     }
 
@@ -232,41 +239,8 @@ impl ClientBuilder {
                            unencrypted: use `https`, or call `.allow_insecure_http(true)`";
             return Err(Error::new(ErrorKind::InvalidAddress, problem));
         }
-        // Defaults, which the closure may change.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .pool_idle_timeout(Duration::from_secs(15))
-            .dns_resolver(Resolver);
-        #[cfg(feature = "rustls")]
-        let http = http.tls_backend_rustls();
-        // Detects a pooled connection whose network is gone; the call is retried.
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        let http = http.tcp_user_timeout(self.settings.connect_timeout);
-        let http = self.configure.into_iter().fold(http, |http, configure| configure(http));
-        // Set after the closure: options that could send the token elsewhere, log it, or lift a
-        // limit.
-        let http = http
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connection_verbose(false)
-            .http1_only()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .connect_timeout(self.settings.connect_timeout)
-            .timeout(self.settings.timeout)
-            .build()
-            .map_err(|error| {
-                if resolver::out_of_files().is_some() {
-                    return explain::no_files_left();
-                }
-                let summary = "HTTP could not be set up; where no CA certificates are installed, \
-                               install them or add some with `configure_http`";
-                let source = Some(error.without_url());
-                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
-            })?;
-        Ok(Client::from_parts(http, self.headers, address, token, self.settings))
+        let client = self.http.build(&self.settings)?;
+        Ok(Client::from_parts(client, self.headers, address, token, self.settings, self.http))
     }
 
     fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {
@@ -285,6 +259,50 @@ impl ClientBuilder {
 
     fn keep(&mut self, error: Error) {
         self.first_error.get_or_insert(error);
+    }
+}
+
+/// How a `reqwest::Client` is built: for a new `Client`, and again for connections of its own.
+#[derive(Clone)]
+pub(super) struct Http {
+    configure: Vec<Arc<Configure>>,
+}
+
+impl Http {
+    pub(super) fn build(&self, settings: &Settings) -> Result<reqwest::Client, Error> {
+        // Defaults, which the closures may change.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_idle_timeout(Duration::from_secs(5))
+            .tcp_keepalive(Duration::from_secs(5))
+            .tcp_keepalive_interval(Duration::from_secs(1))
+            .tcp_keepalive_retries(3)
+            .dns_resolver(Resolver);
+        #[cfg(feature = "rustls")]
+        let http = http.tls_backend_rustls();
+        // It would end an upload to a server that stops reading for a while.
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let http = http.tcp_user_timeout(None);
+        let http = self.configure.iter().fold(http, |http, configure| configure(http));
+        // Set after the closures: options that could send the token elsewhere, log it, or lift a
+        // limit.
+        http.redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connection_verbose(false)
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.timeout)
+            .build()
+            .map_err(|error| {
+                let summary = "HTTP could not be set up; where no CA certificates are installed, \
+                               install them or add some with `configure_http`";
+                let source = Some(error.without_url());
+                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
+            })
     }
 }
 

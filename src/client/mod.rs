@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use progenitor_client::ResponseValue;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use tokio::time::Instant;
 
 use crate::address;
 use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType};
-use crate::api::{self, Inner, generated};
-use crate::error::{Error, ErrorKind};
+use crate::api::wire::TransientTokenBody;
+use crate::api::{self, Inner, Raw, generated};
+use crate::error::{Details, Error, ErrorKind};
 use crate::source::{Device, Identity, Source};
 use crate::token::{IntoToken, Token, TransientToken};
 
@@ -20,9 +22,10 @@ mod builder;
 mod explain;
 mod resolver;
 
-pub(crate) use attempts::{Call, Retries, after, check_runtime};
+pub(crate) use attempts::{Call, after, check_runtime, ms, waits};
 pub use builder::ClientBuilder;
-pub(crate) use explain::{Context, Operation};
+use builder::Http;
+pub(crate) use explain::{Context, Operation, is_proxy_refusal};
 
 /// A client of one Plex Media Server, with one token.
 ///
@@ -50,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) address: Url,
     pub(crate) token: Token,
     pub(crate) settings: Settings,
+    /// To build another `reqwest::Client`.
+    http: Http,
 }
 
 #[derive(Clone, Debug)]
@@ -63,24 +68,34 @@ pub(crate) struct Settings {
 
 impl Client {
     fn from_parts(
-        http: reqwest::Client,
+        client: reqwest::Client,
         mut headers: HeaderMap,
         address: Url,
         token: Token,
         settings: Settings,
+        http: Http,
     ) -> Self {
         headers.insert(api::TOKEN, token.header_value());
         let inner = Inner { headers, max_response_bytes: settings.max_response_bytes };
         let base = address.as_str().trim_end_matches('/');
-        let api = generated::Client::new_with_client(base, http, inner);
-        Self(Arc::new(Shared { api, address, token, settings }))
+        let api = generated::Client::new_with_client(base, client, inner);
+        Self(Arc::new(Shared { api, address, token, settings, http }))
     }
 
     /// The same client for another address and token: same connections, headers and settings.
     pub(crate) fn bind(&self, address: Url, token: Token) -> Self {
-        let Shared { api, settings, .. } = &*self.0;
-        let (http, headers) = (api.client.clone(), api.inner.headers.clone());
-        Self::from_parts(http, headers, address, token, settings.clone())
+        let Shared { api, settings, http, .. } = &*self.0;
+        let (client, headers) = (api.client.clone(), api.inner.headers.clone());
+        Self::from_parts(client, headers, address, token, settings.clone(), http.clone())
+    }
+
+    /// The same client with connections of its own, or with its old ones where that fails: there
+    /// may be no certificates after a chroot, or no file descriptors.
+    pub(crate) fn fresh(&self) -> Self {
+        let Shared { api, address, token, settings, http } = &*self.0;
+        let Ok(client) = http.build(settings) else { return self.clone() };
+        let (headers, address, token) = (api.inner.headers.clone(), address.clone(), token.clone());
+        Self::from_parts(client, headers, address, token, settings.clone(), http.clone())
     }
 
     /// The server's address.
@@ -133,10 +148,23 @@ impl Client {
     /// [`Unavailable`]: crate::ErrorKind::Unavailable
     #[doc(alias = "GetTransientToken")]
     pub async fn transient_token(&self) -> Result<TransientToken, Error> {
-        let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
-        let call = self.call(Operation::TransientToken);
-        let request = || self.0.api.get_transient_token(scope, kind);
-        call.run(request, TransientToken::from_wire).await
+        self.transient_token_within(self.0.settings.timeout).await
+    }
+
+    pub(crate) async fn transient_token_within(
+        &self,
+        time: Duration,
+    ) -> Result<TransientToken, Error> {
+        let call = self.call(self.address(), Operation::TransientToken, time);
+        call.run(get_transient_token, TransientToken::from_wire).await
+    }
+
+    /// The same in one attempt, for a connection that was just verified.
+    pub(crate) async fn try_token(&self) -> Result<TransientToken, Error> {
+        let call = self.call(self.address(), Operation::TransientToken, self.0.settings.timeout);
+        let token =
+            call.attempt(get_transient_token(self.clone()), TransientToken::from_wire).await;
+        token.map_err(|error| call.add_to(error, 1))
     }
 
     /// Looks up a source's connections and access token in the server's cache.
@@ -161,7 +189,7 @@ impl Client {
     /// [`Unauthorized`]: crate::ErrorKind::Unauthorized
     #[doc(alias = "GetSourceConnectionInformation")]
     pub async fn source_connection_information(&self, source: &Source) -> Result<Device, Error> {
-        self.look_up(self.call(Operation::Source), source, false).await
+        self.look_up(source, false, self.0.settings.timeout).await
     }
 
     /// As [`source_connection_information`](Self::source_connection_information), but the server
@@ -175,7 +203,7 @@ impl Client {
         &self,
         source: &Source,
     ) -> Result<Device, Error> {
-        self.look_up(self.call(Operation::Source), source, true).await
+        self.look_up(source, true, self.0.settings.timeout).await
     }
 
     /// Returns the server's identity (`GET /identity`, without the token): the identifier that
@@ -194,8 +222,9 @@ impl Client {
     ///
     /// Those of any request, as for [`transient_token`](Self::transient_token).
     pub async fn identity(&self) -> Result<Identity, Error> {
-        let call = self.call(Operation::Identity);
-        let request = || self.0.api.get_identity(self.address());
+        let call = self.call(self.address(), Operation::Identity, self.0.settings.timeout);
+        let request =
+            |client: Client| async move { client.0.api.get_identity(client.address()).await };
         call.run(request, |_, body| Ok(Identity::from_wire(body))).await
     }
 
@@ -230,46 +259,67 @@ impl Client {
         Ok(self.0.api.client.request(method, url).headers(headers.clone()))
     }
 
-    /// Verifies in one attempt that the source answers at an address. The caller sets the deadline.
-    pub(crate) async fn verify(
-        &self,
-        uri: &Url,
-        source: &Source,
-        number: u32,
-        until: Option<Instant>,
-    ) -> Result<(), Error> {
-        let call = self.call_to(uri, Operation::Identity);
-        let read = |_, body| match source.matches(&Identity::from_wire(body).machine_identifier) {
-            true => Ok(()),
-            false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
-        };
-        call.attempt(number, until, self.0.api.get_identity(uri), read).await
+    /// Sends a request that was made by [`request`](Self::request). Any response is a success.
+    pub(crate) async fn execute(&self, request: RequestBuilder) -> Result<Response, Error> {
+        check_runtime()?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| {
+            let source = Some(error.without_url());
+            let summary = "the request of `send` has an invalid header, query or body";
+            Error::from(Details { source, ..Details::new(ErrorKind::InvalidSetting, summary) })
+        })?;
+        let timeout = request.timeout().copied().unwrap_or(self.0.settings.timeout);
+        let call = self.call(self.address(), Operation::Send, timeout);
+        let sent_at = Instant::now();
+        let result = client.execute(request).await;
+        let result = result.map_err(|error| explain::transport(error, &call.context));
+        let status = result.as_ref().map_or_else(Error::status, |response| Some(response.status()));
+        call.log(status, result.as_ref().err(), sent_at);
+        result.map_err(|error| call.add_to(error, 1))
     }
 
     pub(crate) async fn look_up(
         &self,
-        call: Call<'_>,
         source: &Source,
         refresh: bool,
+        time: Duration,
     ) -> Result<Device, Error> {
-        let refresh = refresh.then_some(&1);
-        let request = || self.0.api.get_source_connection_information(refresh, source.as_ref());
+        let call = self.call(self.address(), Operation::Source, time);
+        let (refresh, source_id) = (refresh.then_some(&1), source.as_ref());
+        let request = |client: Client| async move {
+            client.0.api.get_source_connection_information(refresh, source_id).await
+        };
         call.run(request, |_, body| Device::from_wire(body, source)).await
     }
 
-    /// A call to this server, within `timeout`.
-    pub(crate) fn call(&self, operation: Operation) -> Call<'_> {
-        self.call_to(self.address(), operation)
+    /// Verifies in one attempt that the source answers at an address.
+    pub(crate) async fn verify(&self, uri: &Url, source: &Source) -> Result<(), Error> {
+        let call = self.call(uri, Operation::Identity, self.0.settings.timeout);
+        let read = |_, body| match source.matches(&Identity::from_wire(body).machine_identifier) {
+            true => Ok(()),
+            false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
+        };
+        let answer = call.attempt(self.0.api.get_identity(uri), read).await;
+        answer.map_err(|error| call.add_to(error, 1))
     }
 
-    /// Like `call`, for another address, which errors name.
-    pub(crate) fn call_to<'a>(&'a self, address: &'a Url, operation: Operation) -> Call<'a> {
+    /// A call to this address, which errors name, within this time from now on.
+    pub(crate) fn call<'a>(
+        &'a self,
+        address: &'a Url,
+        operation: Operation,
+        timeout: Duration,
+    ) -> Call<'a> {
         let Shared { token, settings, .. } = &*self.0;
-        let Settings { connect_timeout, timeout, max_retries, .. } = *settings;
+        let connect_timeout = settings.connect_timeout;
         let context = Context { operation, address, token, connect_timeout, timeout };
-        let deadline = after(Instant::now(), timeout);
-        Call { context, max_retries, deadline, first_until: None }
+        Call { client: self, context, deadline: after(Instant::now(), timeout) }
     }
+}
+
+async fn get_transient_token(client: Client) -> Result<ResponseValue<TransientTokenBody>, Raw> {
+    let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
+    client.0.api.get_transient_token(scope, kind).await
 }
 
 impl fmt::Debug for Client {

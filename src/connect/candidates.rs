@@ -1,4 +1,4 @@
-//! Which connections of a source are tried, in what order, and when each starts.
+//! Which connections of a source are tried, in which order, starting when, and winning when.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,176 +13,186 @@ pub(super) type Only = dyn Fn(&Connection) -> bool + Send + Sync;
 
 /// How many direct connections are tried. A longer list would make this client scan somebody's
 /// network.
-const MAX_DIRECT: usize = 100;
+const MAX_DIRECT: usize = 64;
 /// Counted separately, so that dead direct addresses do not exclude the relays.
 const MAX_RELAYS: usize = 10;
-/// How many listed connections to one host and port, with different paths, are tried.
-const MAX_PER_HOST: usize = 4;
+/// How many connections to one address and port, with different names or paths, are tried.
+const MAX_PER_ADDRESS: usize = 4;
 
-/// In the order in which they start.
+/// In the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Preferred,
-    Https,
+    /// `https`, flagged local, and at a local address.
+    Local,
+    /// Any other `https`.
+    Remote,
     Http,
     Relay,
 }
 
-/// A connection to try, or the reason why it is skipped.
-#[derive(Debug)]
-pub(super) struct Choice {
+/// A connection to try.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// As it is tried: an `http` one that may not be used is tried as `https`.
     pub(super) connection: Connection,
     pub(super) class: Class,
+    /// Why it is not tried.
     pub(super) skipped: Option<&'static str>,
+    /// When it starts, and from when on it may win, relative to the start of the race.
+    pub(super) starts: Duration,
+    pub(super) wins: Duration,
 }
 
-/// Chooses the candidates of a race, from one list or from several.
-pub(super) struct Chooser<'a> {
-    allow_insecure_http: bool,
-    is_provider: bool,
-    prefer: Option<&'a Url>,
-    only: &'a Only,
-    seen: HashSet<Url>,
-    /// How many of each are tried: direct ones, relays, and by host and port.
-    direct: usize,
-    relays: usize,
-    hosts: HashMap<(String, Option<u16>), usize>,
+/// How candidates are chosen.
+pub(super) struct Rules<'a> {
+    pub(super) allow_insecure_http: bool,
+    pub(super) prefer: Option<&'a Url>,
+    pub(super) only: &'a Only,
+    /// How long it may take to connect.
+    pub(super) time: Duration,
 }
 
-impl<'a> Chooser<'a> {
-    pub(super) fn new(
-        allow_insecure_http: bool,
-        is_provider: bool,
-        prefer: Option<&'a Url>,
-        only: &'a Only,
-    ) -> Self {
-        let (seen, hosts) = Default::default();
-        Self { allow_insecure_http, is_provider, prefer, only, seen, direct: 0, relays: 0, hosts }
+impl Rules<'_> {
+    /// The candidates of a list that are not among the `earlier` ones, in their order.
+    pub(super) fn choose<'c>(
+        &self,
+        earlier: impl Iterator<Item = &'c Candidate> + Clone,
+        listed: &[Connection],
+    ) -> Vec<Candidate> {
+        let https = listed.iter().filter(|connection| connection.uri.scheme() == "https");
+        let https: HashSet<_> = https.map(|connection| place(&connection.uri)).collect();
+        let mut candidates: Vec<_> =
+            listed.iter().map(|connection| self.candidate(connection, &https)).collect();
+        candidates.sort_by_key(|candidate| {
+            let Connection { uri, local, .. } = &candidate.connection;
+            (candidate.class, !local, address::ip(uri).is_none())
+        });
+        let mut seen: HashSet<_> =
+            earlier.clone().map(|candidate| candidate.connection.uri.clone()).collect();
+        candidates.retain(|candidate| seen.insert(candidate.connection.uri.clone()));
+        let mut counts = Counts::default();
+        for candidate in earlier {
+            let _ = counts.add(candidate);
+        }
+        for candidate in &mut candidates {
+            candidate.skipped = counts.add(candidate);
+        }
+        self.schedule(&mut candidates);
+        candidates
     }
 
-    /// The connections that were not seen before, by class, and local before remote within each.
-    pub(super) fn choose(&mut self, listed: Vec<Connection>) -> Vec<Choice> {
-        let mut listed: Vec<_> = listed.into_iter().map(|one| (self.class(&one), one)).collect();
-        listed.sort_by_key(|(class, connection)| (*class, !connection.local));
-        let mut chosen = Vec::new();
-        for (class, connection) in listed {
-            if self.seen.insert(connection.uri.clone()) {
-                let skipped = self.reason_to_skip(&connection).or_else(|| self.over(&connection));
-                chosen.push(Choice { connection, class, skipped });
+    /// `https` are the places that the list has with `https`.
+    fn candidate(&self, listed: &Connection, https: &HashSet<Place>) -> Candidate {
+        let mut connection = listed.clone();
+        let uri = &listed.uri;
+        let mut skipped = address::check(uri);
+        if !(self.only)(listed) {
+            skipped = skipped.or(Some("`.only(..)` leaves it out"));
+        }
+        let may_be_used = self.allow_insecure_http && address::is_local(uri);
+        if uri.scheme() == "http" && !may_be_used {
+            if https.contains(&place(uri)) {
+                skipped = skipped.or(Some("plain `http`, and the list has `https` at that port"));
+            }
+            if skipped.is_none() {
+                // The certificate tells its name, as for any bare address.
+                connection.uri = as_https(uri);
             }
         }
-        chosen
-    }
-
-    /// Another address of a connection that was chosen, unless it was seen or must be skipped.
-    pub(super) fn replace(&mut self, connection: &Connection, uri: Url) -> Option<Connection> {
-        let replaced = Connection { uri, ..connection.clone() };
-        let is_new = self.seen.insert(replaced.uri.clone());
-        (is_new && self.reason_to_skip(&replaced).is_none()).then_some(replaced)
-    }
-
-    /// Counts a connection, or returns the reason if it exceeds a limit.
-    fn over(&mut self, connection: &Connection) -> Option<&'static str> {
-        let uri = &connection.uri;
-        let host = uri.host_str().unwrap_or_default().to_owned();
-        let of_host = self.hosts.entry((host, uri.port_or_known_default())).or_default();
-        let (count, most, reason) = match connection.relay {
-            true => (&mut self.relays, MAX_RELAYS, "only the first 10 relays are tried"),
-            false => (&mut self.direct, MAX_DIRECT, "only the first 100 connections are tried"),
-        };
-        if *count >= most {
-            return Some(reason);
-        }
-        if *of_host >= MAX_PER_HOST {
-            return Some("only 4 connections to one host and port are tried");
-        }
-        *count = count.saturating_add(1);
-        *of_host = of_host.saturating_add(1);
-        None
+        let class = self.class(&connection);
+        let (starts, wins) = Default::default();
+        Candidate { connection, class, skipped, starts, wins }
     }
 
     fn class(&self, connection: &Connection) -> Class {
-        match connection.uri.scheme() {
-            _ if self.prefer == Some(&connection.uri) => Class::Preferred,
-            _ if connection.relay => Class::Relay,
-            "http" => Class::Http,
-            _ => Class::Https,
+        let Connection { uri, local, relay, .. } = connection;
+        if *relay {
+            Class::Relay
+        } else if self.prefer == Some(uri) {
+            Class::Preferred
+        } else if uri.scheme() == "http" {
+            Class::Http
+        } else if *local && address::is_local(uri) {
+            Class::Local
+        } else {
+            Class::Remote
         }
     }
 
-    fn reason_to_skip(&self, connection: &Connection) -> Option<&'static str> {
-        let uri = &connection.uri;
-        let is_http = uri.scheme() == "http";
-        if let Some(problem) = address::check(uri) {
-            return Some(problem);
+    /// The table in the docs of [`connect`](crate::Client::connect).
+    fn schedule(&self, candidates: &mut [Candidate]) {
+        let mut tried: Vec<_> =
+            candidates.iter_mut().filter(|candidate| candidate.skipped.is_none()).collect();
+        let is_https = |class| matches!(class, Class::Local | Class::Remote);
+        let has_https = tried.iter().any(|candidate| is_https(candidate.class));
+        let relays_win = Duration::from_secs(1).min(self.time.checked_div(4).unwrap_or_default());
+        let (mut https, mut http, mut relays) = (0, 0, 0);
+        for (index, candidate) in tried.iter_mut().enumerate() {
+            let (from, number, wins) = match candidate.class {
+                Class::Preferred => (0, &mut 0, Duration::ZERO),
+                Class::Local => (100, &mut https, Duration::ZERO),
+                Class::Remote => (100, &mut https, Duration::from_millis(300)),
+                Class::Http if has_https => (750, &mut http, Duration::ZERO),
+                Class::Http => (100, &mut http, Duration::ZERO),
+                Class::Relay => (500, &mut relays, relays_win),
+            };
+            candidate.wins = wins;
+            if index > 0 {
+                candidate.starts = Duration::from_millis(from).saturating_add(GAP.saturating_mul(*number));
+                *number = number.saturating_add(1);
+            }
         }
-        if self.is_provider && (is_http || address::is_ip_address(uri)) {
-            Some("a provider is reached by `https` and a host name only")
-        } else if is_http && !self.allow_insecure_http {
-            Some(
-                "plain `http` does not prove who answers: allow it with `.allow_insecure_http(true)`",
-            )
-        } else if is_http && !address::is_local(uri) {
-            Some("plain `http` to a host that is not local would send the token unencrypted")
-        } else if !(self.only)(connection) {
-            Some("`.only(..)` leaves it out")
+    }
+}
+
+/// The time between two candidates of a class: the minimum delay of RFC 8305, section 5.
+const GAP: Duration = Duration::from_millis(10);
+
+/// How many are tried: direct ones, relays, and by place.
+#[derive(Default)]
+struct Counts {
+    direct: usize,
+    relays: usize,
+    places: HashMap<Place, usize>,
+}
+
+impl Counts {
+    /// Counts a candidate, or returns the reason why it is skipped.
+    fn add(&mut self, candidate: &Candidate) -> Option<&'static str> {
+        let (count, most, reason) = match candidate.connection.relay {
+            true => (&mut self.relays, MAX_RELAYS, "only the first 10 relays are tried"),
+            false => (&mut self.direct, MAX_DIRECT, "only the first 64 direct ones are tried"),
+        };
+        let at_place = self.places.entry(place(&candidate.connection.uri)).or_default();
+        if candidate.skipped.is_some() {
+            candidate.skipped
+        } else if *count >= most {
+            Some(reason)
+        } else if *at_place >= MAX_PER_ADDRESS {
+            Some("only 4 connections to one address and port are tried")
         } else {
+            *count = count.saturating_add(1);
+            *at_place = at_place.saturating_add(1);
             None
         }
     }
 }
 
-/// The Connection Attempt Delay of RFC 8305, section 5: the recommended one as the first
-/// candidate's head start, the minimum between the others.
-const HEAD_START: Duration = Duration::from_millis(250);
-pub(super) const GAP: Duration = Duration::from_millis(10);
-const HTTP_AFTER: Duration = Duration::from_millis(750);
-/// Or after a quarter of the timeout, if that is shorter.
-const RELAYS_AFTER: Duration = Duration::from_millis(1_500);
+/// Address and port, whatever the spelling of the address.
+type Place = (String, Option<u16>);
 
-/// When each candidate starts, relative to the start of a race that may take `time`. A class
-/// without candidates takes no time.
-pub(super) fn starts(classes: &[Class], time: Duration) -> Vec<Duration> {
-    let has = |class| classes.contains(&class);
-    let after = |class| match class {
-        Class::Http if has(Class::Https) => HTTP_AFTER,
-        Class::Relay if has(Class::Preferred) || has(Class::Https) || has(Class::Http) => {
-            RELAYS_AFTER.min(time.checked_div(4).unwrap_or_default())
-        }
-        _ => HEAD_START,
-    };
-    let start = |(index, class): (usize, &Class)| {
-        // The first candidate starts at 0 and is not counted.
-        let before = classes.iter().take(index).skip(1).filter(|other| *other == class).count();
-        let gaps = GAP.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
-        if index == 0 { Duration::ZERO } else { after(*class).saturating_add(gaps) }
-    };
-    classes.iter().enumerate().map(start).collect()
+fn place(uri: &Url) -> Place {
+    let name = || uri.host_str().unwrap_or_default().to_owned();
+    (address::ip(uri).map_or_else(name, |ip| ip.to_string()), uri.port_or_known_default())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Class::{Http, Https, Preferred, Relay};
-    use super::*;
-
-    #[test]
-    fn each_class_starts_at_its_time_and_the_rest_of_it_10_ms_apart() {
-        let long = Duration::from_secs(30);
-        for (classes, time, expected) in [
-            (&[][..], long, &[][..]),
-            (&[Https, Https, Https, Http, Http, Relay], long, &[0, 250, 260, 750, 760, 1_500]),
-            (&[Preferred, Https, Https, Http], long, &[0, 250, 260, 750]),
-            // A class without candidates takes no time.
-            (&[Http, Http, Http, Relay], long, &[0, 250, 260, 1_500]),
-            (&[Preferred, Http, Http], long, &[0, 250, 260]),
-            (&[Relay, Relay, Relay], long, &[0, 250, 260]),
-            (&[Https, Http, Relay, Relay], long, &[0, 750, 1_500, 1_510]),
-            (&[Https, Relay], Duration::from_secs(4), &[0, 1_000]),
-        ] {
-            let starts: Vec<_> = starts(classes, time).iter().map(Duration::as_millis).collect();
-            assert_eq!(starts, expected, "{classes:?}");
-        }
-        let many = starts(&[Https; 100], long);
-        assert_eq!(many.last(), Some(&Duration::from_millis(250 + 98 * 10)));
-    }
+/// `https` at the same host and port.
+fn as_https(uri: &Url) -> Url {
+    let mut https = uri.clone();
+    let port = uri.port_or_known_default();
+    // Both schemes have a host and a port, so neither call fails.
+    let _ = https.set_scheme("https");
+    let _ = https.set_port(port);
+    https
 }

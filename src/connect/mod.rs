@@ -2,22 +2,26 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
-use tokio::time::{Instant, sleep_until};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use tokio::time::Instant;
 
-use crate::client::{Client, Operation, Settings, after, check_runtime};
-use crate::error::Error;
+use crate::client::{Client, is_proxy_refusal};
+use crate::error::{CandidateError, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
+use crate::token::TransientToken;
 
 mod candidates;
+mod find;
+mod flight;
 mod race;
 mod token_cache;
 
-use candidates::{Chooser, Only};
-use race::Race;
+use candidates::Only;
+use find::{Start, find};
+use flight::{Flight, SPACING, Turn};
 pub use token_cache::TokenCache;
 
 /// A connection to a source that is about to be made, from [`Client::connect`]. Await it.
@@ -42,6 +46,7 @@ pub struct Connect {
     /// The client of the server that looks the source up.
     server: Client,
     source: Source,
+    device: Option<Device>,
     prefer: Option<Url>,
     options: Options,
 }
@@ -61,8 +66,31 @@ impl Options {
 }
 
 impl Connect {
-    /// The address to try first, with a head start of 250 ms: usually that of the last connection.
-    /// Ignored if the source's connections don't include it. Default: none.
+    /// The source's device, if the app has it already: from the last time, or from plex.tv's list
+    /// of resources, which is all that a user without admin rights can get. Its connections are
+    /// tried at once, with its token. The source is looked up, with `refresh=1`, only when each has
+    /// failed once, after 3 s, or when the source does not accept the token. Default: none, so the
+    /// source is looked up first.
+    ///
+    /// ```no_run
+    /// # async fn example(client: plex_auth::Client, source: plex_auth::Source, token: plex_auth::Token)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::{Connection, Device};
+    ///
+    /// let uri = "https://10-0-2-123.93b10b279ff8456686414add109854cd.plex.direct:32400".parse()?;
+    /// let device = Device::new(source.identifier(), token, vec![Connection::new(uri)]);
+    /// let server = client.connect(&source).device(device).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// The address to try first: usually that of the last connection. Ignored if the source's
+    /// connections don't include it. One that goes through a relay is still tried last, so that no
+    /// app stays on a relay. Default: none.
     pub fn prefer(mut self, uri: &Url) -> Self {
         self.prefer = Some(uri.clone());
         self
@@ -92,14 +120,25 @@ impl IntoFuture for Connect {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { server, source, prefer, options } = self;
+            let Self { server, source, device, prefer, options } = self;
+            let invalid = |problem| Err(Error::new(ErrorKind::InvalidSource, problem));
+            if source.is_provider() {
+                return invalid(
+                    "a provider has nothing that could be verified: use \
+                     `source_connection_information`",
+                );
+            }
+            if device.as_ref().is_some_and(|device| !source.matches(&device.client_identifier)) {
+                return invalid("the device of `.device(..)` has another client identifier");
+            }
             if options.timeout.is_zero() {
                 return Err(Error::setting(
                     "timeout",
                     "it is zero, so no connection could be made",
                 ));
             }
-            let found = find(&server, &source, &options, prefer, false).await?;
+            let start = device.map_or(Start::LookUp, Start::Device);
+            let found = find(&server, &source, &options, prefer.as_ref(), start).await?;
             Ok(Connected::from_parts(server, source, options, found))
         })
     }
@@ -113,22 +152,9 @@ impl fmt::Debug for Connect {
 
 /// A client of a source at a verified address, from [`Client::connect`]. Clones share their state.
 ///
-/// A source that restarted no longer accepts the access token that the first server has cached:
-/// `connect` succeeds, and the first call fails with 401. [`reconnect`](Self::reconnect) gets a new
-/// token. [`TokenCache::of_source`](crate::TokenCache::of_source) does so automatically.
-///
-/// ```no_run
-/// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
-/// # -> Result<plex_auth::TransientToken, plex_auth::Error> {
-/// let server = client.connect(&source).await?;
-/// let mut token = server.client().transient_token().await;
-/// if token.as_ref().is_err_and(|error| error.is_auth()) {
-///     server.reconnect().await?;
-///     token = server.client().transient_token().await;
-/// }
-/// # token
-/// # }
-/// ```
+/// The source has accepted its access token. When it restarts, or the network changes,
+/// [`reconnect`](Self::reconnect) connects again. [`send`](Self::send) and
+/// [`TokenCache::of_source`] do so by themselves, when the source no longer accepts the token.
 #[derive(Clone)]
 pub struct Connected(Arc<Handle>);
 
@@ -136,29 +162,25 @@ struct Handle {
     server: Client,
     source: Source,
     options: Options,
-    /// Never held across an await.
-    current: Mutex<Found>,
-    /// Held by the caller who reconnects.
-    last: tokio::sync::Mutex<Last>,
+    flight: Flight<Current, ()>,
 }
 
-/// When the last reconnection started, and when and how it ended, unless it was dropped.
-#[derive(Default)]
-struct Last {
-    started: Option<Instant>,
-    ended: Option<(Instant, Result<(), Error>)>,
+/// The last connection, and when a reconnection made it.
+struct Current {
+    found: Found,
+    reconnected: Option<Instant>,
 }
 
-/// The result of a race.
-#[derive(Clone)]
+/// What was found by connecting.
 pub(crate) struct Found {
     pub(crate) client: Client,
     pub(crate) device: Device,
     pub(crate) connection: Connection,
+    /// Why the others were not used.
+    pub(crate) candidates: Vec<CandidateError>,
+    /// From trying the access token. The first cache takes it.
+    pub(crate) token: Option<TransientToken>,
 }
-
-/// The minimum time between the starts of two reconnections.
-const SPACING: Duration = Duration::from_secs(1);
 
 impl Connected {
     pub(crate) fn from_parts(
@@ -167,71 +189,117 @@ impl Connected {
         options: Options,
         found: Found,
     ) -> Self {
-        let (current, last) = (Mutex::new(found), tokio::sync::Mutex::default());
-        Self(Arc::new(Handle { server, source, options, current, last }))
+        let flight = Flight::new(Current { found, reconnected: None });
+        Self(Arc::new(Handle { server, source, options, flight }))
     }
 
     /// The source's client, for all calls to it: at [`connection`](Self::connection), with the
-    /// source's own access token. Headers, settings and pooled connections are those of the client
-    /// that connected. It does not change when the handle reconnects: call this again.
+    /// source's own access token. Headers and settings are those of the client that connected;
+    /// pooled connections and cookies are its own. It does not change when the handle reconnects:
+    /// call this again.
     pub fn client(&self) -> Client {
-        self.current().client.clone()
+        self.0.flight.with(|current| current.found.client.clone())
     }
 
     /// The connection that was verified.
     pub fn connection(&self) -> Connection {
-        self.current().connection.clone()
+        self.0.flight.with(|current| current.found.connection.clone())
     }
 
     /// The source's device, from the last look-up.
     pub fn device(&self) -> Device {
-        self.current().device.clone()
+        self.0.flight.with(|current| current.found.device.clone())
+    }
+
+    /// Why each other connection was not used: its error, or [`Skipped`](ErrorKind::Skipped) with
+    /// the reason, for example that another one was verified first. As [`Error::candidates`].
+    pub fn candidates(&self) -> Vec<CandidateError> {
+        self.0.flight.with(|current| current.found.candidates.clone())
+    }
+
+    /// The transient token of the last connection, once.
+    fn take_token(&self) -> Option<TransientToken> {
+        self.0.flight.with(|current| current.found.token.take())
+    }
+
+    /// Sends a request to the source: the one that `request` makes of the current
+    /// [`client`](Self::client), for example by [`Client::request`]. When the source answers 401, it
+    /// reconnects, and sends what `request` makes then. Every other response, and a second 401, is
+    /// returned. There are no other retries, and no limit on the body.
+    ///
+    /// ```no_run
+    /// # async fn example(server: plex_auth::Connected) -> Result<(), plex_auth::Error> {
+    /// use plex_auth::reqwest::Method;
+    ///
+    /// let sections = server.send(|client| client.request(Method::GET, "/library/sections")).await?;
+    /// println!("{}", sections.status());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of `request`, those of any request ([`Connect`](ErrorKind::Connect),
+    /// [`Timeout`](ErrorKind::Timeout) and so on), and those of [`reconnect`](Self::reconnect).
+    pub async fn send(
+        &self,
+        request: impl Fn(&Client) -> Result<RequestBuilder, Error>,
+    ) -> Result<Response, Error> {
+        let client = self.client();
+        let response = client.execute(request(&client)?).await?;
+        if !is_token_refused(&response) {
+            return Ok(response);
+        }
+        self.reconnect().await?;
+        let client = self.client();
+        client.execute(request(&client)?).await
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
-    /// accepts its token: looks it up with `refresh=1`, and then does as [`Client::connect`], with
-    /// the same [`only`](Connect::only) and [`timeout`](Connect::timeout). It prefers the last
-    /// connection, unless that was a relay. On success all clones use the new connection; on
-    /// failure they keep the old one.
+    /// accepts its token: with connections of its own, a look-up with `refresh=1`, and then as
+    /// [`Client::connect`], with the same [`only`](Connect::only) and
+    /// [`timeout`](Connect::timeout). Where the look-up fails, because the asked server is down for
+    /// example, the last device is used. It prefers the last connection, unless that was a relay.
+    /// On success all clones use the new connection; on failure they keep the old one.
     ///
-    /// Callers who call during a reconnection, or within a second after it succeeded, share its
-    /// result. Reconnections start at least a second apart. Dropping a caller's future is safe: the
-    /// next caller starts over.
-    ///
-    /// A pooled connection may be dead. So the first attempt of the look-up takes at most
-    /// [`connect_timeout`](crate::ClientBuilder::connect_timeout), and a candidate's first attempt
-    /// at most 500 ms; the next attempts do not use that connection.
+    /// Callers share a reconnection, which is a task of its own: one who is dropped or not polled
+    /// holds up nobody. Reconnections start at least a second apart: who calls earlier waits for
+    /// the next one, and within a second after a success gets that.
     ///
     /// # Errors
     ///
     /// Those of [`Client::connect`].
     pub async fn reconnect(&self) -> Result<(), Error> {
-        check_runtime()?;
-        let Handle { server, source, options, last, .. } = &*self.0;
-        let (mut last, has_waited) = match last.try_lock() {
-            Ok(last) => (last, false),
-            Err(_) => (last.lock().await, true),
+        let patience = self.0.options.timeout.saturating_add(SPACING);
+        let turn = |current: &mut Current, _| match current.reconnected {
+            Some(at) if at.elapsed() < SPACING => Turn::Answer(Ok(())),
+            _ => Turn::Wait { not_before: None, patience },
         };
-        match &last.ended {
-            Some((_, result)) if has_waited => return result.clone(),
-            Some((at, Ok(()))) if at.elapsed() < SPACING => return Ok(()),
-            _ => {}
-        }
-        last.ended = None;
-        if let Some(started) = last.started {
-            sleep_until(after(started, SPACING)).await;
-        }
-        last.started = Some(Instant::now());
-        let Connection { uri, relay, .. } = self.connection();
-        let found = find(server, source, options, Some(uri).filter(|_| !relay), true).await;
-        let result = found.map(|found| *self.current() = found);
-        last.ended = Some((Instant::now(), result.clone()));
-        result
+        let run = || {
+            let this = self.clone();
+            async move {
+                let Handle { server, source, options, .. } = &*this.0;
+                let Connection { uri, relay, .. } = this.connection();
+                let prefer = Some(&uri).filter(|_| !relay);
+                find(server, source, options, prefer, Start::Again(this.device())).await
+            }
+        };
+        let land = |current: &mut Current, result| {
+            let found = result?;
+            *current = Current { found, reconnected: Some(Instant::now()) };
+            Ok(())
+        };
+        let joined = self.0.flight.join(turn, run, land).await;
+        joined.unwrap_or_else(|| {
+            let summary = "no result of the reconnection: its runtime may be blocked";
+            Err(Error::new(ErrorKind::Timeout, summary))
+        })
     }
+}
 
-    fn current(&self) -> MutexGuard<'_, Found> {
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether the source, and not a proxy in front of it, refused the token.
+fn is_token_refused(response: &Response) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED && !is_proxy_refusal(response.headers())
 }
 
 impl fmt::Debug for Connected {
@@ -293,28 +361,6 @@ impl Client {
     /// why each connection failed.
     pub fn connect(&self, source: &Source) -> Connect {
         let (server, source, options) = (self.clone(), source.clone(), Options::of(self));
-        Connect { server, source, prefer: None, options }
+        Connect { server, source, device: None, prefer: None, options }
     }
-}
-
-async fn find(
-    server: &Client,
-    source: &Source,
-    options: &Options,
-    prefer: Option<Url>,
-    is_reconnection: bool,
-) -> Result<Found, Error> {
-    let Settings { connect_timeout, allow_insecure_http, .. } = server.0.settings;
-    // After a change of network, the look-up's pooled connection may be dead.
-    let first = if is_reconnection { connect_timeout } else { options.timeout };
-    let call = server.call(Operation::Source).within(options.timeout, first);
-    let deadline = call.deadline;
-    let device = server.look_up(call, source, is_reconnection).await?;
-
-    let (is_provider, prefer) = (source.is_provider(), prefer.as_ref());
-    let chooser = Chooser::new(allow_insecure_http, is_provider, prefer, &*options.only);
-    let race = Race::new(server, source, device, is_reconnection, chooser, deadline);
-    let (device, connection) = race.run().await?;
-    let client = server.bind(connection.uri.clone(), device.access_token.clone());
-    Ok(Found { client, device, connection })
 }

@@ -1,44 +1,44 @@
 //! `TokenCache`: a transient token that is fetched when it is needed.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout_at};
 
-use crate::client::{Client, after, check_runtime};
+use super::flight::{Flight, SPACING, Turn};
+use crate::client::{Client, after};
 use crate::connect::Connected;
-use crate::error::{Details, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::token::{IntoToken, TransientToken};
 
 /// A token with less time left is refreshed. One hour is longer than one use takes, and short
 /// compared with 48 hours.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(60 * 60);
-/// How long a caller waits for a new token while the old one is usable.
-const MAX_REFRESH: Duration = Duration::from_secs(5);
-/// The minimum time between fetches after a refused token, and the first backoff after a failure,
-/// which doubles with each failure in a row.
+/// How long a caller waits for a fetch while the old token is usable.
+const LONGEST_REFRESH: Duration = Duration::from_secs(5);
+/// The wait after a failed fetch, which doubles with each failure in a row.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The longest `Retry-After` that is respected.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Caches a transient token, and fetches a new one when it expires soon or was refused.
 ///
-/// - A token with more than 1 hour left is returned from the cache. With less, one caller fetches;
-///   the others get the old token while it is usable, and wait otherwise.
-/// - While the old token is usable, a caller waits at most 5 seconds for a fetch; its failure is
-///   logged, not returned.
-/// - After a failed fetch no request is sent for 1 second, doubling to 5 minutes, or for the
-///   server's `Retry-After`, up to an hour, if that is longer. Until then callers get the old
-///   token, if usable, or the last error at once. A fetch whose future was dropped counts as failed
-///   since its start. It has no error, so callers without a usable token wait.
-/// - After [`invalidate`](Self::invalidate), fetches start at least 1 second apart.
+/// - A token with more than 1 hour left is returned from the cache. With less, a new one is
+///   fetched: callers wait 5 seconds for it at most, and then get the old token. A failure is
+///   logged while the old token is usable.
+/// - A fetch is a task that all callers share, and takes the client's
+///   [`timeout`](crate::ClientBuilder::timeout) at most. It goes on when its callers leave.
+/// - After a failed fetch none starts for 1 second, doubling to 30 seconds, or for the server's
+///   `Retry-After`, up to an hour. Until then callers get the old token, if usable, or the last
+///   error at once.
+/// - Fetches start at least 1 second apart, so after [`invalidate`](Self::invalidate) callers may
+///   wait for the next.
 /// - A token expires 48 hours after the request for it was sent, by the monotonic or the wall clock,
 ///   whichever is earlier.
 ///
-/// Clones share one cache. It spawns no task: dropping a caller's future is safe, the next waiting
-/// caller fetches.
+/// Clones share one cache.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -56,50 +56,75 @@ pub struct TokenCache(Arc<Shared>);
 
 struct Shared {
     origin: Origin,
-    /// Held by the caller who fetches.
-    fetching: tokio::sync::Mutex<()>,
-    /// Never held across an await.
-    state: Mutex<State>,
+    flight: Flight<Cached, TransientToken>,
 }
 
 /// Where tokens come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Origin {
     Client(Client),
     Source(Connected),
 }
 
 #[derive(Default)]
-struct State {
+struct Cached {
     token: Option<TransientToken>,
-    /// When the last fetch was started.
-    started: Option<Instant>,
-    /// No fetch starts before this.
-    not_before: Option<Instant>,
-    /// The number of consecutive failed fetches, including one in progress.
+    /// How many fetches in a row have failed, how the last one did, and when the next may start.
     failures: u32,
     error: Option<Error>,
+    not_before: Option<Instant>,
 }
 
-impl State {
-    /// Delays the next fetch by the backoff for the failures so far, or by `Retry-After` if longer.
-    fn wait(&mut self, asked: Option<Duration>) {
-        let doublings = self.failures.saturating_sub(1);
-        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
-        let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        self.not_before = Some(after(Instant::now(), wait.max(asked)));
+impl Cached {
+    /// The token while it is usable.
+    fn usable(&self) -> Option<&TransientToken> {
+        self.token.as_ref().filter(|token| !token.time_left().is_zero())
+    }
+
+    /// What a caller gets, whose fetch may take `time`.
+    fn turn(&self, fetching_since: Option<Instant>, time: Duration) -> Turn<TransientToken> {
+        let usable = self.usable();
+        if let Some(fresh) = usable.filter(|token| token.time_left() > MIN_TIME_LEFT) {
+            return Turn::Answer(Ok(fresh.clone()));
+        }
+        let is_early = fetching_since.is_none() && self.not_before > Some(Instant::now());
+        match (usable, &self.error) {
+            (Some(old), _) if is_early => Turn::Answer(Ok(old.clone())),
+            (Some(_), _) => Turn::Wait { not_before: None, patience: LONGEST_REFRESH },
+            (None, Some(error)) if is_early => Turn::Answer(Err(error.clone())),
+            (None, _) => Turn::Wait { not_before: None, patience: time.saturating_add(SPACING) },
+        }
+    }
+
+    fn land(&mut self, result: Result<TransientToken, Error>) -> Result<TransientToken, Error> {
+        match &result {
+            Ok(token) => *self = Self { token: Some(token.clone()), ..Self::default() },
+            Err(error) => {
+                if self.usable().is_some() {
+                    tracing::warn!(%error, "token not refreshed");
+                }
+                let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.failures));
+                let asked = error.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                let wait = wait.min(LONGEST_WAIT).max(asked);
+                self.not_before = Some(after(Instant::now(), wait));
+                self.failures = self.failures.saturating_add(1);
+                self.error = Some(error.clone());
+            }
+        }
+        result
     }
 }
 
 impl TokenCache {
     /// A cache of `client`'s transient tokens.
     pub fn new(client: Client) -> Self {
-        Self::from_origin(Origin::Client(client))
+        Self::starting_with(None, Origin::Client(client))
     }
 
     /// A cache of a source's transient tokens. If the source no longer accepts its access token,
-    /// because it restarted, a fetch [reconnects](Connected::reconnect) once and tries again. If
-    /// that fails, too, it is one failed fetch.
+    /// because it restarted, a fetch [reconnects](Connected::reconnect) once and tries again.
+    ///
+    /// The first one starts with the token that connecting has fetched.
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
@@ -111,12 +136,12 @@ impl TokenCache {
     /// # }
     /// ```
     pub fn of_source(server: &Connected) -> Self {
-        Self::from_origin(Origin::Source(server.clone()))
+        Self::starting_with(server.take_token(), Origin::Source(server.clone()))
     }
 
-    fn from_origin(origin: Origin) -> Self {
-        let (fetching, state) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { origin, fetching, state }))
+    fn starting_with(token: Option<TransientToken>, origin: Origin) -> Self {
+        let flight = Flight::new(Cached { token, ..Cached::default() });
+        Self(Arc::new(Shared { origin, flight }))
     }
 
     /// The token, cached or fetched.
@@ -127,111 +152,59 @@ impl TokenCache {
     /// [`Connected::reconnect`] for a cache [of a source](Self::of_source). The error of the last
     /// fetch is returned again until the next fetch.
     pub async fn token(&self) -> Result<TransientToken, Error> {
-        let _fetching = match self.cached() {
-            Some((token, true)) => return Ok(token),
-            Some((token, false)) => match self.0.fetching.try_lock() {
-                Ok(guard) => guard,
-                Err(_) => return Ok(token),
-            },
-            None => self.0.fetching.lock().await,
-        };
-        // Another caller may have fetched in the meantime.
-        let (is_early, error) = self.early();
-        match self.cached() {
-            Some((token, is_fresh)) if is_fresh || is_early => Ok(token),
-            Some(_) => {
-                check_runtime()?;
-                let fetched = timeout(MAX_REFRESH, self.fetch()).await.unwrap_or_else(|_| {
-                    let summary = format!("no transient token within {MAX_REFRESH:?}");
-                    let details = Details::new(ErrorKind::Timeout, summary);
-                    self.failed(Details { attempts: 1, ..details }.into())
-                });
-                fetched.or_else(|error| {
-                    tracing::warn!(%error, "token not refreshed");
-                    // Unless it was refused or has expired in the meantime.
-                    self.cached().map(|(old, _)| old).ok_or(error)
-                })
-            }
-            None => match error.filter(|_| is_early) {
-                Some(error) => Err(error),
-                None => {
-                    check_runtime()?;
-                    self.fetch().await
-                }
-            },
-        }
+        let Shared { origin, flight } = &*self.0;
+        let time = origin.timeout();
+        let turn = |cached: &mut Cached, since| cached.turn(since, time);
+        let fetch = || origin.clone().fetch(time);
+        let joined = flight.join(turn, fetch, Cached::land).await;
+        joined.unwrap_or_else(|| Err(no_token())).or_else(|error| {
+            // Unless it was refused or has expired in the meantime.
+            flight.with(|cached| cached.usable().cloned()).ok_or(error)
+        })
     }
 
     /// Drops this token from the cache, because a server answered 401. Does nothing if the cache
     /// has another token by now.
     pub fn invalidate(&self, token: impl IntoToken) {
         let Ok(refused) = token.into_token() else { return };
-        let mut state = self.state();
-        let is_cached = |cached: &TransientToken| cached.expose_secret() == refused.expose_secret();
-        if state.token.as_ref().is_some_and(is_cached) {
-            state.token = None;
-            let spaced = state.started.map(|started| after(started, FIRST_WAIT));
-            state.not_before = state.not_before.max(spaced);
-        }
-    }
-
-    /// The token while it is usable, and whether it has enough time left.
-    fn cached(&self) -> Option<(TransientToken, bool)> {
-        let token = self.state().token.clone()?;
-        let left = token.time_left();
-        (!left.is_zero()).then_some((token, left > MIN_TIME_LEFT))
-    }
-
-    /// Whether it is too early for another fetch, and the last error.
-    fn early(&self) -> (bool, Option<Error>) {
-        let state = self.state();
-        (state.not_before > Some(Instant::now()), state.error.clone())
-    }
-
-    async fn fetch(&self) -> Result<TransientToken, Error> {
-        let not_before = self.state().not_before;
-        if let Some(not_before) = not_before {
-            sleep_until(not_before).await;
-        }
-        {
-            // It counts as failed until it succeeds, because the caller may drop it.
-            let mut state = self.state();
-            state.started = Some(Instant::now());
-            state.failures = state.failures.saturating_add(1);
-            state.error = None;
-            state.wait(None);
-        }
-        let token = self.0.origin.fetch().await.or_else(|error| self.failed(error))?;
-        let mut state = self.state();
-        *state = State { token: Some(token.clone()), started: state.started, ..State::default() };
-        Ok(token)
-    }
-
-    /// Remembers the failure of a fetch.
-    fn failed(&self, error: Error) -> Result<TransientToken, Error> {
-        let mut state = self.state();
-        state.wait(error.retry_after());
-        state.error = Some(error.clone());
-        Err(error)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.flight.with(|cached| {
+            cached.token.take_if(|token| token.expose_secret() == refused.expose_secret());
+        });
     }
 }
 
+fn no_token() -> Error {
+    Error::new(ErrorKind::Timeout, "no transient token in time: the runtime may be blocked")
+}
+
 impl Origin {
-    async fn fetch(&self) -> Result<TransientToken, Error> {
+    fn timeout(&self) -> Duration {
         match self {
-            Self::Client(client) => client.transient_token().await,
-            Self::Source(server) => match server.client().transient_token().await {
-                Err(error) if error.kind() == ErrorKind::Unauthorized => {
-                    server.reconnect().await?;
-                    server.client().transient_token().await
-                }
-                result => result,
-            },
+            Self::Client(client) => client.0.settings.timeout,
+            Self::Source(server) => server.client().0.settings.timeout,
         }
+    }
+
+    /// A fetch that takes `time` as a whole.
+    async fn fetch(self, time: Duration) -> Result<TransientToken, Error> {
+        let deadline = after(Instant::now(), time);
+        let server = match self {
+            Self::Client(client) => return client.transient_token_within(time).await,
+            Self::Source(server) => server,
+        };
+        let refused = match server.client().transient_token_within(time).await {
+            Err(error) if error.kind() == ErrorKind::Unauthorized => error,
+            result => return result,
+        };
+        match timeout_at(deadline, server.reconnect()).await {
+            Err(_) => return Err(refused),
+            Ok(result) => result?,
+        }
+        if let Some(token) = server.take_token() {
+            return Ok(token);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        server.client().transient_token_within(left).await
     }
 }
 

@@ -41,12 +41,12 @@ async fn a_client_with_another_token_uses_the_same_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_15_s() {
+async fn an_idle_connection_is_kept_for_5_s() {
     let net = Net::new();
     let server = net.http("asked", |request| good(request, "returned"));
     let pool = |it: ClientBuilder| it.configure_http(|http| http.pool_max_idle_per_host(1));
     let client = net.client("asked", pool);
-    for (seconds, connections) in [(0, 1), (14, 1), (16, 2)] {
+    for (seconds, connections) in [(0, 1), (4, 1), (6, 2)] {
         net.advance(Duration::from_secs(seconds)).await;
         client.transient_token().await.unwrap();
         assert_eq!(server.connections(), connections, "after {seconds} s");

@@ -13,7 +13,7 @@ use support::{Server, Step, TOKEN, good, leak, respond};
 #[track_caller]
 fn configured(
     server: &Server,
-    configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+    configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
 ) -> Client {
     server.builder().configure_http(configure).build().unwrap()
 }
@@ -23,10 +23,10 @@ async fn redirects_stay_off() {
     let trap = Server::start(|request| good(request, "stolen"));
     let to = trap.url();
     let server = Server::start(move |_| respond(307, &[("Location", &to)], ""));
-    let follow = |attempt: reqwest::redirect::Attempt<'_>| attempt.follow();
-    let follow = reqwest::redirect::Policy::custom(follow);
-    for policy in [reqwest::redirect::Policy::limited(10), follow] {
-        let client = configured(&server, |http| http.redirect(policy));
+    use reqwest::redirect::{Attempt, Policy};
+    let follow = || Policy::custom(|attempt: Attempt<'_>| attempt.follow());
+    for policy in [|| Policy::limited(10), follow] {
+        let client = configured(&server, move |http| http.redirect(policy()));
         let error = client.transient_token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Redirect);
     }
@@ -113,7 +113,8 @@ async fn default_headers_cannot_replace_the_crates_own() {
         headers.insert(name, HeaderValue::from_static("other"));
     }
     headers.insert("x-added", HeaderValue::from_static("1"));
-    let client = configured(&server, |http| http.default_headers(headers).user_agent("other"));
+    let client =
+        configured(&server, move |http| http.default_headers(headers.clone()).user_agent("other"));
     client.transient_token().await.unwrap();
     let request = server.request();
     assert!(names.iter().all(|name| request.header(name).is_some_and(|value| value != "other")));

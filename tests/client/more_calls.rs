@@ -94,6 +94,6 @@ async fn each_request_is_one_event_with_its_operation_origin_and_outcome() {
         ["operation=\"identity\"", "error=Status"],
     ]) {
         assert!(says.iter().all(|says| event.contains(says)), "{says:?}: {event}");
-        assert!(event.contains(&server.url()) && event.contains("elapsed="), "{event}");
+        assert!(event.contains(&server.url()) && event.contains("elapsed_ms="), "{event}");
     }
 }

@@ -193,7 +193,6 @@ async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
     let uri = plex_direct(right.address()) + "/";
     assert_eq!(connected.connection().uri.as_str(), uri);
     assert_eq!(connected.client().address(), &connected.connection().uri);
-    connected.client().transient_token().await.unwrap();
     assert_eq!(right.requests()[1].header("x-plex-token"), Some(DEVICE_TOKEN));
     assert_eq!(wrong.request().path(), "/identity");
     assert_eq!((silent.connections(), relayed.connections()), (1, 0));
@@ -207,7 +206,6 @@ async fn identity_is_asked_without_token_and_client_headers() {
     let asked = knows(vec![local(format!("{}/prefix/", right.url()))], vec![]);
     let client = plain(&asked).product("Remote").build().unwrap();
     let connected = client.connect(&source()).await.unwrap();
-    connected.client().transient_token().await.unwrap();
 
     let [identity, call] = &right.requests()[..] else { panic!("two requests were expected") };
     assert_eq!((identity.method(), identity.target()), ("GET", "/prefix/identity"));
@@ -215,7 +213,7 @@ async fn identity_is_asked_without_token_and_client_headers() {
     headers.sort();
     assert_eq!(headers, ["accept", "accept-encoding", "host", "user-agent"]);
     assert_eq!(identity.header("accept"), Some("application/json"));
-    // The call has them, and the connection that was verified.
+    // The token is tried over the connection that was verified, with all headers.
     assert_eq!(call.path(), "/prefix/security/token");
     for (name, value) in [("token", DEVICE_TOKEN), ("product", "Remote")] {
         assert_eq!(call.header(&format!("x-plex-{name}")), Some(value));
@@ -258,7 +256,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
     let error = client.connect(&source()).await.unwrap_err();
 
     let text = error.to_string();
-    let begin = format!("connecting to server://{ID}: no connection works (18 attempts): http");
+    let begin = format!("connecting to server://{ID}: no connection works (");
     assert!(text.starts_with(&begin) && text.lines().count() == 1, "{text}");
     assert!(error.kind() == Unreachable && error.is_retryable());
     assert_eq!(error.candidates().len(), kinds.len());
@@ -277,7 +275,6 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
     let right = right();
     let here = right.address();
     let link_local = "a link-local address";
-    let public = "a host that is not local";
     let rows = [
         (false, format!("https://{here}/web/index.html"), "leave out `/web`"),
         (false, "https://127.0.0.1/:32400".into(), "the port stands behind a slash"),
@@ -288,10 +285,7 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
         (false, format!("https://169-254-1-1.{HASH}.plex.direct"), link_local),
         (false, "https://[fec0::1]".into(), "site-local"),
         (false, "https://[::]".into(), "stand for no machine"),
-        (false, right.url(), "allow it with `.allow_insecure_http(true)`"),
         (true, "http://169.254.1.1".into(), link_local),
-        (true, "http://8.8.8.8:32400".into(), public),
-        (true, format!("http://8-8-8-8.{HASH}.plex.direct"), public),
     ];
     for (allow, uri, reason) in rows {
         let asked = knows(vec![local(&*uri)], vec![local(&*uri)]);
@@ -306,12 +300,15 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
 }
 
 #[tokio::test]
-async fn each_class_starts_at_its_time_local_before_remote_and_each_uri_once() {
+async fn each_class_starts_at_its_time_and_each_uri_once() {
     let listed = [
         relay(https("silent-relay")),
+        relay(https("silent-relay-2")),
         local(http("silent-http-local")),
         remote(https("silent-2-remote")),
         remote(http("silent-http-remote")),
+        // A tunnel: flagged local, at an address that is not.
+        local("https://silent-tunnel.example".to_owned()),
         local(https("silent-1")),
         local(https("silent-1-second")),
         local(format!("{}:443/", https("SILENT-1"))),
@@ -320,17 +317,32 @@ async fn each_class_starts_at_its_time_local_before_remote_and_each_uri_once() {
     let raced = race_6_s(&Net::new(), &listed).await;
     raced.assert_started(&[
         ("silent-1", 0),
-        ("silent-1-second", 250),
-        ("silent-2-remote", 260),
+        ("silent-1-second", 100),
+        ("silent-tunnel.example", 110),
+        ("silent-2-remote", 120),
+        ("silent-relay", 500),
+        ("silent-relay-2", 510),
         ("silent-http-local", 750),
         ("silent-http-remote", 760),
-        ("silent-relay", 1_500),
     ]);
-    assert_eq!(raced.result.unwrap_err().candidates().len(), 6);
+    assert_eq!(raced.result.unwrap_err().candidates().len(), 8);
+
+    let listed = [relay(https("silent-relay")), local(http("silent-1")), local(http("silent-2"))];
+    let raced = race_6_s(&Net::new(), &listed).await;
+    raced.assert_started(&[("silent-1", 0), ("silent-2", 100), ("silent-relay", 500)]);
 }
 
 #[tokio::test]
-async fn the_next_one_starts_at_once_where_nothing_runs_that_may_still_succeed() {
+async fn an_address_in_a_home_stands_before_a_name() {
+    let lan = format!("https://10-0-0-9.{HASH}.plex.direct");
+    let net = Net::new();
+    let asked = knows(vec![local(https("silent-1")), local(lan.clone())], vec![]);
+    let raced = race(&net, asked, |connect| connect.timeout(SECOND)).await;
+    assert_eq!(raced.started[0].0, lan.strip_prefix("https://").unwrap());
+}
+
+#[tokio::test]
+async fn one_starts_sooner_when_all_before_it_have_failed() {
     let net = Net::new();
     for name in ["1-wrong", "2-wrong"] {
         net.https(name, as_another);
@@ -338,9 +350,9 @@ async fn the_next_one_starts_at_once_where_nothing_runs_that_may_still_succeed()
     net.https("4-starting", |_| respond(503, &[], ""));
     let names = ["1-wrong", "2-wrong", "silent-3", "4-starting", "silent-5"];
     let raced = race_6_s(&net, &names.map(|name| local(https(name)))).await;
-    let expected = [("1-wrong", 0), ("2-wrong", 0), ("silent-3", 0), ("4-starting", 270)];
+    let expected = [("1-wrong", 0), ("2-wrong", 0), ("silent-3", 0), ("4-starting", 120)];
     raced.assert_started(&expected);
-    assert_eq!(raced.started[4], ("silent-5".to_owned(), 280));
+    assert_eq!(raced.started[4], ("silent-5".to_owned(), 130));
 
     // One that is asked again may still succeed.
     drop(net);
@@ -349,93 +361,146 @@ async fn the_next_one_starts_at_once_where_nothing_runs_that_may_still_succeed()
     let listed = [local(https("starting")), relay(https("silent-relay"))];
     let raced = race_6_s(&net, &listed).await;
     let at = raced.started.iter().find(|(name, _)| name == "silent-relay").unwrap().1;
-    assert_eq!(at, 1_500, "{:?}", raced.started);
+    assert_eq!(at, 500, "{:?}", raced.started);
 }
 
 #[tokio::test]
-async fn a_remote_one_waits_150_ms_for_a_local_https_one_that_was_started_before_it() {
-    let (near, far) = ("near", "far");
-    let mut near_relay = local(https(near));
-    near_relay["relay"] = true.into();
-    let rows = [
-        // When the local one, whose class starts at 0, and the remote one have answered.
-        (local(https(near)), remote(https(far)), [430, 40], near, 430),
-        (local(https(near)), remote(https(far)), [450, 40], far, 440),
-        // No other local one is waited for.
-        (local(http(near)), remote(http(far)), [400, 40], far, 290),
-        (local(https(near)), local(https(far)), [400, 40], far, 290),
-        (near_relay, relay(https(far)), [400, 40], far, 290),
+async fn each_class_may_win_from_its_time_on() {
+    let rows: [(Vec<Value>, &[(&str, u64)], &str, u128); 8] = [
+        // A LAN that needs less than 300 ms wins, one that needs 400 ms does not.
+        (vec![local(https("near")), remote(https("far"))], &[("near", 280)], "near", 280),
+        (vec![local(https("near")), remote(https("far"))], &[("near", 400)], "far", 300),
+        (vec![local(https("silent-1")), remote(https("far"))], &[("far", 250)], "far", 350),
+        // Nobody waits for a class that is not there, or for a later one.
+        (vec![remote(https("far")), relay(https("other"))], &[("far", 40)], "far", 40),
+        (vec![relay(https("far"))], &[("far", 40)], "far", 40),
+        (vec![local(http("near")), remote(http("far"))], &[("near", 400)], "far", 100),
+        (vec![local(https("silent-1")), local(http("near"))], &[], "near", 750),
+        (vec![local(https("silent-1")), relay(https("far"))], &[], "far", 1_000),
     ];
-    for (first, second, answer, winner, took) in rows {
+    for (listed, answer, winner, took) in rows {
         let net = Net::new();
-        for (name, connection, after) in [(near, &first, answer[0]), (far, &second, answer[1])] {
-            let is_https = connection["uri"].as_str().unwrap().starts_with("https");
-            let add = if is_https { Net::https } else { Net::http };
-            net.lead(name, Lead::After(after * MS, add(&net, name, as_source)));
+        for connection in &listed {
+            let uri = connection["uri"].as_str().unwrap();
+            let name = uri.split_once("://").unwrap().1.split('.').next().unwrap();
+            if name.starts_with("silent") {
+                continue;
+            }
+            let add = if uri.starts_with("https") { Net::https } else { Net::http };
+            let server = add(&net, name, as_source);
+            let after = answer.iter().find(|(slow, _)| *slow == name).map_or(0, |(_, ms)| *ms);
+            net.lead(name, Lead::After(Duration::from_millis(after), server));
         }
-        race_to(&net, &[first, second]).await.assert_winner(winner, took);
+        let trial = answer.iter().find(|(slow, _)| *slow == winner).map_or(0, |(_, ms)| *ms);
+        race_to(&net, &listed).await.assert_winner(winner, took + u128::from(trial));
     }
 }
 
 #[tokio::test]
-async fn a_local_one_that_has_failed_or_was_started_later_is_not_waited_for() {
+async fn one_wins_sooner_when_the_earlier_classes_have_failed() {
+    for (listed, winner) in [
+        (vec![local(https("wrong")), remote(https("far"))], "far"),
+        (vec![local(https("wrong")), relay(https("far"))], "far"),
+        // It is preferred, so nothing is earlier.
+        (vec![local(https("silent-1")), remote(https("preferred"))], "preferred"),
+    ] {
+        let net = Net::new();
+        net.https("wrong", as_another);
+        net.https(winner, as_source);
+        let asked = knows(listed, vec![]);
+        let prefer = https("preferred").parse().unwrap();
+        race(&net, asked, |connect| connect.prefer(&prefer)).await.assert_winner(winner, 0);
+    }
+    // One that is asked again may still win.
     let net = Net::new();
     net.https("starting", |_| respond(503, &[], ""));
     net.https("far", as_source);
     let listed = [local(https("starting")), remote(https("far"))];
-    race_to(&net, &listed).await.assert_winner("far", 250);
-    drop(net);
-
-    let net = Net::new();
-    for (name, after) in [("far", 300), ("near", 100)] {
-        let server = net.https(name, as_source);
-        net.lead(name, Lead::After(after * MS, server));
-    }
-    let asked = knows(vec![local(https("near")), remote(https("far"))], vec![]);
-    let far = https("far").parse().unwrap();
-    race(&net, asked, |connect| connect.prefer(&far)).await.assert_winner("far", 300);
+    race_to(&net, &listed).await.assert_winner("far", 300);
 }
 
 #[tokio::test]
-async fn a_bare_address_goes_on_with_the_plex_direct_address_of_its_certificate() {
+async fn the_relay_may_win_after_a_quarter_of_a_short_time_out() {
+    let net = Net::new();
+    net.https("far", as_source);
+    let asked = knows(vec![local(https("silent-1")), relay(https("far"))], vec![]);
+    race(&net, asked, |connect| connect.timeout(2_800 * MS)).await.assert_winner("far", 700);
+}
+
+#[tokio::test]
+async fn a_bare_address_goes_on_at_the_one_of_its_certificate() {
     let right = certified(&AUTHORITY, as_source);
     let wrong = certified(&AUTHORITY, as_another);
-    let bare = |server: &Server| local(format!("https://{}", server.address()));
-    let connected = connect(&knows(vec![bare(&wrong), bare(&right)], vec![])).await.unwrap();
-    assert_eq!(connected.connection().uri.as_str(), plex_direct(right.address()) + "/");
-    assert_no_token(&wrong);
-
-    let asked = knows(vec![bare(&right)], vec![]);
-    let client = plain(&asked).build().unwrap();
-    let only = |connection: &plex_auth::Connection| connection.uri.host_str() == Some("127.0.0.1");
-    let error = client.connect(&source()).only(only).await.unwrap_err();
-    assert_eq!(error.candidates()[0].error().kind(), ErrorKind::Tls, "{error}");
+    let bare = |scheme: &str, server: &Server| local(format!("{scheme}://{}", server.address()));
+    // Also where the list has `http` only, and the port takes `https` only.
+    for scheme in ["https", "http"] {
+        let asked = knows(vec![bare(scheme, &wrong), bare(scheme, &right)], vec![]);
+        let only = |one: &plex_auth::Connection| one.uri.host_str() == Some("127.0.0.1");
+        let connected = asked.client().connect(&source()).only(only).await.unwrap();
+        assert_eq!(connected.connection().uri.as_str(), plex_direct(right.address()) + "/");
+        assert_no_token(&wrong);
+    }
 }
 
 #[tokio::test]
-async fn a_source_whose_port_is_refused_or_whose_proxy_answers_502_for_3_s_is_found_within_5_s() {
-    for is_proxy in [false, true] {
+async fn http_that_may_not_be_used_is_tried_as_https_once() {
+    let at_1 = |scheme: &str| local(format!("{scheme}://silent-1.home.lan:1"));
+    for (allow, listed, tried) in [
+        (false, vec![local(http("silent-1"))], "https://silent-1.home.lan:80"),
+        (false, vec![local(http("silent-1")); 2], "https://silent-1.home.lan:80"),
+        // The list has `https` at that port.
+        (false, vec![at_1("http"), at_1("https")], "https://silent-1.home.lan:1"),
+        (true, vec![remote("http://8.8.8.8:1")], "https://8.8.8.8:1"),
+    ] {
         let net = Net::new();
-        let server = net.http("restarting", move |request| match request.number {
-            0..4 if is_proxy => respond(502, &[], ""),
+        net.add("asked", knows(listed.clone(), listed));
+        let client = net.client("asked", |builder| builder.allow_insecure_http(allow));
+        let connecting = client.connect(&source()).timeout(20 * MS).into_future();
+        let error = net.run(connecting).await.unwrap_err();
+        let candidates = error.candidates().iter();
+        let candidates = candidates.filter(|one| one.error().kind() != ErrorKind::Skipped);
+        let origins: Vec<_> = candidates.map(plex_auth::CandidateError::origin).collect();
+        assert_eq!(origins, [tried], "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_for_3_s_is_found() {
+    // 503 and 502 for the first attempts, or a port that refuses for 3 s.
+    for answer in [None, Some((502, "0")), Some((503, "9"))] {
+        let net = Net::new();
+        let server = net.http("restarting", move |request| match (request.number, answer) {
+            (0..4, Some((status, wait))) => respond(status, &[("Retry-After", wait)], ""),
             _ => as_source(request),
         });
-        if !is_proxy {
+        if answer.is_none() {
             net.lead("restarting", Lead::From(3 * SECOND, server));
         }
         let raced = race_to(&net, &[local(http("restarting"))]).await;
         // Asked after 250 and 500 ms, 1 and 2 s.
         assert!(raced.result.is_ok() && (3_750..3_800).contains(&raced.took), "{}", raced.took);
-        assert_eq!(raced.started.len(), 5);
     }
 }
 
 #[tokio::test]
-async fn a_race_in_which_only_transient_failures_are_left_ends_after_5_s() {
+async fn a_candidate_that_swallows_its_first_request_is_asked_again() {
+    let net = Net::new();
+    let server = net.http("swallowing", |request| match request.number {
+        0 => Steps::from(Step::Silence),
+        _ => as_source(request).into(),
+    });
+    let asked = knows(vec![local(http("swallowing"))], vec![]);
+    let raced = race(&net, asked, |connect| connect).await;
+    // After `connect_timeout` and 250 ms, on a new connection.
+    raced.assert_winner("swallowing", 5_250);
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_race_ends_with_the_patience_of_its_candidates() {
     for (listed, took) in [
-        // Connecting has timed out after 5 s.
-        (vec![local(http("silent"))], 10_000),
-        (vec![local(http("silent")), local(http("wrong"))], 10_000),
+        (vec![local(http("silent"))], 8_000),
+        (vec![local(http("silent")), local(http("wrong"))], 8_000),
         // It was asked 6 times.
         (vec![local(http("dead"))], 7_750),
         (vec![local(http("wrong"))], 0),
@@ -446,10 +511,17 @@ async fn a_race_in_which_only_transient_failures_are_left_ends_after_5_s() {
         assert_eq!(raced.result.unwrap_err().kind(), ErrorKind::Unreachable);
         assert_eq!(raced.took, took, "{listed:?}");
     }
+    // Or with `connect_timeout`, if that is longer.
+    let net = Net::new();
+    net.add("asked", knows(vec![local(http("silent"))], vec![]));
+    let client = net.client("asked", |builder| builder.connect_timeout(9 * SECOND));
+    let begun = Instant::now();
+    net.run(client.connect(&source()).into_future()).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 9);
 }
 
 #[tokio::test]
-async fn the_source_is_looked_up_again_after_3_s_once_and_its_new_addresses_join_at_once() {
+async fn after_3_s_a_second_race_is_of_what_is_new_in_a_fresh_list() {
     let net = Net::new();
     let refreshed = [
         relay(https("silent-relay")),
@@ -458,23 +530,31 @@ async fn the_source_is_looked_up_again_after_3_s_once_and_its_new_addresses_join
         local(https("silent-new")),
     ];
     let raced = race(&net, knows(silent_ones(1), refreshed.to_vec()), |connect| connect).await;
-    let expected = ["silent-new", "silent-http", "silent-relay"];
-    let expected = std::iter::zip(expected, [3_000, 3_010, 3_020]).collect::<Vec<_>>();
+    let expected = ["silent-new", "silent-relay", "silent-http"];
+    let expected = std::iter::zip(expected, [3_000, 3_500, 3_750]).collect::<Vec<_>>();
     raced.assert_started(&[vec![("silent-1", 0)], expected].concat());
     assert_eq!(raced.looked_up, [0, 3_000]);
     assert_eq!(raced.result.unwrap_err().candidates().len(), 4);
     drop(net);
 
-    let net = Net::new();
-    net.https("good", as_source);
-    let asked = answers(device("old", &silent_ones(9)), device("new", &[local(https("good"))]));
-    let raced = race(&net, asked, |connect| connect).await;
-    raced.assert_winner("good", 3_000);
-    assert_eq!(raced.result.unwrap().device().access_token.expose_secret(), "new");
+    // The token is that of the last look-up, for the first list's addresses, too.
+    for winner in ["good", "late"] {
+        let net = Net::new();
+        let server = net.https(winner, as_source);
+        if winner == "late" {
+            net.lead(winner, Lead::After(3_500 * MS, server));
+        }
+        let listed = [silent_ones(9), vec![local(https("late"))]].concat();
+        let asked = answers(device("old", &listed), device("new", &[local(https("good"))]));
+        let raced = race(&net, asked, |connect| connect).await;
+        let device = raced.result.as_ref().unwrap().device();
+        assert_eq!(device.access_token.expose_secret(), "new");
+        raced.assert_winner(winner, if winner == "good" { 3_000 } else { 4_680 });
+    }
 }
 
 #[tokio::test]
-async fn the_source_is_looked_up_again_at_once_when_every_candidate_has_failed_for_good() {
+async fn the_source_is_looked_up_again_when_each_candidate_has_failed() {
     let net = Net::new();
     net.https("wrong", as_another);
     net.https("good", as_source);
@@ -485,20 +565,36 @@ async fn the_source_is_looked_up_again_at_once_when_every_candidate_has_failed_f
 }
 
 #[tokio::test]
-async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried() {
+async fn a_source_or_token_that_only_a_fresh_look_up_has_is_found() {
+    for first in
+        [support::json(r#"{"MediaContainer":{"size":0}}"#), device("", &[local(https("good"))])]
+    {
+        let net = Net::new();
+        net.https("good", as_source);
+        let asked = answers(first, device("new", &[local(https("good"))]));
+        let raced = race(&net, asked, |connect| connect).await;
+        raced.assert_winner("good", 0);
+        assert_eq!(raced.looked_up, [0, 0]);
+    }
+}
+
+#[tokio::test]
+async fn of_a_hostile_list_64_direct_ones_and_10_relays_are_tried() {
     let uris = |kind: &'static str, count| {
         (0..count).map(move |number| https(&format!("silent-{kind}-{number}")))
     };
     let direct = uris("direct", 200).map(local);
     let all: Vec<_> = direct.chain(uris("relay", 20).map(relay)).collect();
-    let raced = race_6_s(&Net::new(), &all).await;
+    // A fresh list is counted along.
+    let more = uris("more", 200).map(local).collect();
+    let raced = race(&Net::new(), knows(all, more), |connect| connect.timeout(6 * SECOND)).await;
     let tried: BTreeSet<_> = raced.started.iter().map(|(name, _)| name).collect();
     let relays = tried.iter().filter(|name| name.starts_with("silent-relay")).count();
-    assert_eq!((tried.len() - relays, relays), (100, 10));
+    assert_eq!((tried.len() - relays, relays), (64, 10));
 
     let error = raced.result.unwrap_err();
-    assert_eq!(error.candidates().len(), 220);
-    for (index, reason) in [(100, "the first 100 connections"), (210, "the first 10 relays")] {
+    assert_eq!(error.candidates().len(), 420);
+    for (index, reason) in [(64, "the first 64 direct ones"), (210, "the first 10 relays")] {
         let candidate = &error.candidates()[index];
         assert_eq!(candidate.error().kind(), ErrorKind::Skipped);
         assert!(candidate.to_string().contains(reason), "{candidate}");
@@ -506,30 +602,32 @@ async fn of_a_hostile_list_100_direct_ones_and_10_relays_are_tried() {
 }
 
 #[tokio::test]
-async fn of_100_paths_of_one_host_4_are_asked_6_times_each() {
-    let net = Net::new();
-    let busy = net.http("busy", |_| respond(503, &[], ""));
-    let at = |number| local(format!("{}/{number}", http("busy")));
-    // As long as it has not timed out, the race does not end.
-    let listed: Vec<_> = (0..100).map(at).chain([local(http("silent"))]).collect();
-    let error = race_to(&net, &listed).await.result.unwrap_err();
-    assert_eq!(busy.count(), 4 * 6);
-    let skipped = &error.candidates()[4];
-    assert!(skipped.to_string().contains("only 4 connections to one host and port"), "{skipped}");
+async fn of_one_address_and_port_4_are_tried() {
+    let config = AUTHORITY.server("*.93b1.plex.direct");
+    let busy = Server::start_tls(config, as_another);
+    let port = busy.address().port();
+    // However the address is written, and whatever the path.
+    let names = (0..100).map(|number| match number % 3 {
+        0 => format!("https://127-0-0-1.{number}a.plex.direct:{port}"),
+        1 => format!("https://127-0-0-1.93b1.plex.direct:{port}/{number}"),
+        _ => format!("https://127.0.0.1:{port}/{number}"),
+    });
+    let asked = knows(names.map(local).collect(), vec![]);
+    let error = connect(&asked).await.unwrap_err();
+    let skipped = |one: &&plex_auth::CandidateError| one.error().kind() == ErrorKind::Skipped;
+    assert_eq!(error.candidates().iter().filter(skipped).count(), 96);
+    assert!(busy.connections() <= 4, "{error}");
+    assert!(error.to_string().contains("only 4 connections to one address and port"), "{error}");
 }
 
 #[tokio::test]
-async fn the_preferred_address_is_tried_alone_for_250_ms_if_it_is_listed_and_usable() {
-    let public = "http://silent.example".to_owned();
-    let others = vec![relay(https("silent-relay")), remote(public.clone())];
-    let listed = [silent_ones(2), others].concat();
-    let others = [("silent-1", 0), ("silent-2", 250)];
+async fn the_preferred_address_is_first_if_it_is_listed_and_no_relay() {
+    let listed = [silent_ones(2), vec![relay(https("silent-relay"))]].concat();
+    let others = [("silent-1", 0), ("silent-2", 100), ("silent-relay", 500)];
     for (prefer, expected) in [
-        (https("silent-2"), [("silent-2", 0), ("silent-1", 250)]),
-        (https("silent-relay"), [("silent-relay", 0), ("silent-1", 250)]),
+        (https("silent-2"), [("silent-2", 0), ("silent-1", 100), ("silent-relay", 500)]),
+        (https("silent-relay"), others),
         (https("silent-unlisted"), others),
-        // It must not be asked.
-        (public, others),
     ] {
         let prefer = prefer.parse().unwrap();
         let asked = knows(listed.clone(), vec![]);
@@ -584,28 +682,12 @@ async fn connect_ends_within_its_timeout_and_says_what_was_not_tried() {
 }
 
 #[tokio::test]
-async fn a_provider_is_taken_at_its_first_secure_name_without_being_asked() {
-    let provider = certified(&AUTHORITY, as_source);
-    let impostor = certified(&Authority::new(), as_source);
-    let bare = || vec![local("http://nas.lan"), local(format!("https://{}", provider.address()))];
+async fn a_provider_can_not_be_connected_to() {
+    let asked = knows(vec![], vec![]);
     let source = Source::provider("tv.plex.provider.vod").unwrap();
-    let connect = async |listed: Vec<Value>| knows(listed, vec![]).client().connect(&source).await;
-
-    let listed = [bare(), vec![local(plex_direct(provider.address()))]].concat();
-    let connected = connect(listed).await.unwrap();
-    assert_eq!(provider.connections(), 0, "it was asked");
-    connected.client().transient_token().await.unwrap();
-    assert_eq!(provider.request().header("x-plex-token"), Some(DEVICE_TOKEN));
-
-    let connected = connect(vec![local(plex_direct(impostor.address()))]).await.unwrap();
-    let error = connected.client().transient_token().await.unwrap_err();
-    assert_eq!((error.kind(), impostor.count()), (ErrorKind::Tls, 0), "{error}");
-
-    let error = connect(bare()).await.unwrap_err();
-    assert_eq!(error.candidates().len(), 2);
-    for candidate in error.candidates() {
-        assert!(candidate.to_string().contains("`https` and a host name only"), "{candidate}");
-    }
+    let error = asked.client().connect(&source).await.unwrap_err();
+    assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0));
+    assert!(error.to_string().contains("use `source_connection_information`"), "{error}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use support::net::{Lead, Net};
 use support::{Server, Step, Steps, good, leak, respond};
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -117,20 +117,12 @@ async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
 }
 
 #[tokio::test]
-async fn one_caller_refreshes_and_the_others_get_the_old_token_meanwhile() {
-    let cached = Cached::late(Server::start(|request| {
-        slowly(good(request, &format!("transient-{}", request.number)))
-    }));
-    let cached = cached.await;
-    let refreshing = cached.call();
-    requests(&cached.server, 2).await;
-
-    for _ in 0..100 {
-        cached.assert(cached.cache.token().now_or_never().expect("it waits"), "transient-0", 2);
+async fn all_callers_share_one_refresh() {
+    let cached = Cached::late(server()).await;
+    let calls: Vec<_> = (0..100).map(|_| cached.call()).collect();
+    for found in join_all(calls).await {
+        cached.assert(found.unwrap(), "transient-1", 2);
     }
-
-    cached.assert(refreshing.await.unwrap(), "transient-1", 2);
-    cached.assert_token("transient-1", 2).await;
 }
 
 #[tokio::test]
@@ -175,23 +167,28 @@ async fn a_refresh_that_fails_is_logged_and_the_old_token_is_returned() {
 }
 
 #[tokio::test]
-async fn a_refresh_takes_at_most_5_s_of_the_callers_time() {
+async fn callers_wait_for_the_first_5_s_of_a_refresh() {
     let cached = Cached::late(server_then(|| Step::Silence)).await;
-    let refreshing = cached.call();
+    let first = cached.call();
     requests(&cached.server, 2).await;
 
-    cached.net.advance(5 * SECOND - MS).await;
-    assert!(!refreshing.is_finished());
-    cached.net.advance(2 * MS).await;
+    cached.net.advance(4 * SECOND).await;
+    let second = cached.call();
     yield_now().await;
-    assert!(refreshing.is_finished());
-
-    cached.assert(refreshing.await.unwrap(), "transient-0", 2);
-    // It counts as a failure: the next caller sends nothing.
-    cached.assert_token("transient-0", 2).await;
+    cached.net.advance(SECOND - MS).await;
+    assert!(!first.is_finished());
+    cached.net.advance(2 * MS).await;
+    for call in [first, second] {
+        cached.assert(call.await.unwrap(), "transient-0", 2);
+    }
+    // The run goes on, and its later callers don't wait.
+    cached.assert(cached.cache.token().now_or_never().expect("it waits"), "transient-0", 2);
+    // Who has no token waits for its end.
     cached.cache.invalidate("transient-0");
-    let error = cached.cache.token().now_or_never().expect("it waits").unwrap_err();
+    let error = cached.net.run(cached.cache.token()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 1));
+    let error = cached.cache.token().now_or_never().expect("it waits").unwrap_err();
+    assert_eq!((error.kind(), cached.server.count()), (ErrorKind::Timeout, 2));
 }
 
 #[tokio::test]
@@ -212,12 +209,12 @@ async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned()
 }
 
 #[tokio::test]
-async fn after_a_failure_the_last_error_comes_at_once_for_1_s_doubling_to_5_minutes() {
+async fn after_a_failure_the_last_error_is_returned_for_up_to_30_s() {
     let cached = Cached::new(Server::start(|_| respond(403, &[], "")));
     // The callers who wait for the fetch get its error, too.
     let kinds = tokio::join!(cached.kind(), cached.kind());
     assert_eq!(kinds, (ErrorKind::Forbidden, ErrorKind::Forbidden));
-    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+    for seconds in [1, 2, 4, 8, 16, 30, 30] {
         cached.assert_wait(Duration::from_secs(seconds)).await;
         assert_eq!(cached.kind().await, ErrorKind::Forbidden);
     }
@@ -238,7 +235,7 @@ async fn a_success_ends_the_series_of_failures() {
 }
 
 #[tokio::test]
-async fn a_retry_after_lengthens_the_wait_and_neither_it_nor_an_invalidation_shortens_it() {
+async fn a_retry_after_lengthens_the_wait_up_to_an_hour() {
     for (retry_after, wait) in [("0", SECOND), ("600", 600 * SECOND), ("31536000", HOUR)] {
         let answer = move || respond(503, &[("Retry-After", retry_after)], "");
         let cached = Cached::late(server_then(answer)).await;
@@ -263,54 +260,80 @@ async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn after_a_caller_is_dropped_the_next_waiter_fetches() {
-    let cached = Cached::new(Server::start(|request| match request.number {
-        0 => Step::Silence.into(),
-        _ => Steps::from(good(request, &format!("transient-{}", request.number))),
-    }));
-    // While its request is unanswered.
-    let (dropped, waiting) = (cached.call(), cached.call());
-    requests(&cached.server, 1).await;
-    dropped.abort();
-    cached.assert(cached.net.run(waiting).await.unwrap(), "transient-1", 2);
-    // While it waits for its turn.
-    cached.cache.invalidate("transient-1");
-    let (dropped, waiting) = (cached.call(), cached.call());
+async fn a_caller_who_is_dropped_or_not_polled_holds_up_nobody() {
+    let cached = Cached::new(server());
+    let mut kept = Box::pin(cached.cache.token());
+    assert!((&mut kept).now_or_never().is_none());
+    let dropped = cached.call();
     yield_now().await;
     dropped.abort();
-    cached.assert(cached.net.run(waiting).await.unwrap(), "transient-2", 3);
+    cached.assert_token("transient-0", 1).await;
+    cached.assert(kept.await, "transient-0", 1);
 }
 
 #[tokio::test]
-async fn callers_who_give_up_early_send_one_request_after_1_s_2_s_and_so_on() {
-    for (callers, patience) in [(20, 50 * MS), (200, 500 * MS)] {
-        let net = Net::new();
-        let cache = TokenCache::new(net.client("silent", |it| it.connect_timeout(30 * SECOND)));
-        let callers = (0..callers).map(|_| async {
-            loop {
-                timeout(patience, cache.token()).await.unwrap_err();
+async fn tasks_that_invalidate_what_they_get_share_each_fetch() {
+    let cached = Cached::new(server());
+    let calls = (0..50).map(|_| {
+        let cache = cached.cache.clone();
+        tokio::spawn(async move {
+            for _ in 0..3 {
+                cache.invalidate(&cache.token().await.unwrap());
             }
-        });
-        let callers = async { timeout(5 * SECOND, join_all(callers)).await.unwrap_err() };
-        net.run(callers).await;
-        assert_eq!(net.times("silent"), [0, 1_000, 3_000]);
-    }
+        })
+    });
+    let begun = Instant::now();
+    cached.net.run(join_all(calls.collect::<Vec<_>>())).await;
+    assert_eq!((begun.elapsed().as_secs(), cached.server.count()), (2, 3));
 }
 
 #[tokio::test]
-async fn within_a_second_of_a_fetch_that_was_abandoned_the_old_token_comes_at_once() {
-    let Cached { net, cache, .. } = Cached::late(server()).await;
-    net.lead("asked", Lead::Nowhere);
+async fn callers_who_give_up_early_share_a_fetch_that_goes_on() {
+    let net = Net::new();
+    let cache = TokenCache::new(net.client("silent", |it| it.timeout(2 * SECOND)));
+    let callers = (0..20).map(|_| async {
+        loop {
+            let _ = timeout(50 * MS, cache.token()).await;
+            sleep(50 * MS).await;
+        }
+    });
+    let callers = async { timeout(10 * SECOND, join_all(callers)).await.unwrap_err() };
+    net.run(callers).await;
+    // Each takes 2 s, and the next starts 1, 2 and 4 s later.
+    let times: Vec<_> = net.times("silent").iter().map(|at| at / 1_000).collect();
+    assert_eq!(times, [0, 3, 7]);
+}
 
-    net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
-    for _ in 0..9 {
-        net.advance(100 * MS).await;
-        let found = cache.token().now_or_never().expect("it waits");
-        assert_eq!(found.unwrap().expose_secret(), "transient-0");
+#[tokio::test]
+async fn a_server_that_was_silent_is_asked_again_within_30_s() {
+    let net = Net::new();
+    let server = net.http("asked", |request| good(request, "transient"));
+    net.lead("asked", Lead::Nowhere);
+    let cache = TokenCache::new(net.client("asked", |it| it.timeout(2 * SECOND)));
+    let waits = async {
+        while timeout(2 * SECOND, cache.token()).await.is_ok_and(|found| found.is_err()) {
+            sleep(SECOND).await;
+        }
+    };
+    let waits = async { timeout(300 * SECOND, waits).await };
+    let _ = net.run(waits).await;
+    net.lead("asked", Lead::After(Duration::ZERO, server));
+    let begun = Instant::now();
+    while net.run(cache.token()).await.is_err() {
+        net.advance(SECOND).await;
     }
-    net.advance(100 * MS).await;
-    net.run(timeout(50 * MS, cache.token())).await.unwrap_err();
-    assert_eq!(net.times("asked").len(), 3);
+    assert!(begun.elapsed() <= 33 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_call_takes_the_time_out_and_the_spacing() {
+    let cached = Cached::with(server_then(|| Step::Silence), |it| it.timeout(2 * SECOND));
+    cached.assert_token("transient-0", 1).await;
+    cached.cache.invalidate("transient-0");
+    let begun = Instant::now();
+    let error = cached.net.run(cached.cache.token()).await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Timeout, 3));
+    assert!(error.to_string().contains("within 2s (`timeout`)"), "{error}");
 }
 
 #[test]

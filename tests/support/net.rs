@@ -118,7 +118,8 @@ impl Net {
     /// with its connection.
     pub fn join(&self, builder: ClientBuilder) -> ClientBuilder {
         let names = self.names.clone();
-        builder.configure_http(|http| http.dns_resolver(names).pool_max_idle_per_host(0))
+        builder
+            .configure_http(move |http| http.dns_resolver(names.clone()).pool_max_idle_per_host(0))
     }
 
     /// The names that were connected to, each time that it happened, and how many milliseconds after

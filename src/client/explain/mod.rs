@@ -17,7 +17,8 @@ mod status;
 mod tls;
 mod transport;
 
-pub(super) use transport::no_files_left;
+pub(crate) use status::is_proxy_refusal;
+pub(crate) use transport::explain as transport;
 
 /// What a call is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(crate) enum Operation {
     TransientToken,
     Source,
     Identity,
+    Send,
 }
 
 impl Operation {
@@ -34,6 +36,7 @@ impl Operation {
             Self::TransientToken => "getting a transient token",
             Self::Source => "looking up a source",
             Self::Identity => "asking for the identity",
+            Self::Send => "sending a request",
         }
     }
 
@@ -43,6 +46,7 @@ impl Operation {
             Self::TransientToken => "transient_token",
             Self::Source => "source_connection_information",
             Self::Identity => "identity",
+            Self::Send => "send",
         }
     }
 }
@@ -86,11 +90,6 @@ pub(crate) async fn fallback<T: DeserializeOwned>(
 pub(crate) fn timed_out(context: &Context<'_>) -> Error {
     let summary = format!("no complete response within {:?} (`timeout`)", context.timeout);
     Error::new(ErrorKind::Timeout, summary)
-}
-
-/// The first attempt took too long; the call has time left.
-pub(crate) fn no_answer() -> Error {
-    Error::new(ErrorKind::Connect, "no response yet: the connection may be dead")
 }
 
 /// A body that cannot be decoded.

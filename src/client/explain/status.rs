@@ -59,7 +59,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
             let path = clean(url.path(), 100, context);
             let age = match context.operation {
                 Operation::Source => ", and the server must be PMS 1.15.4 or newer",
-                Operation::TransientToken | Operation::Identity => "",
+                Operation::TransientToken | Operation::Identity | Operation::Send => "",
             };
             let wrong = format!("nothing at {path}: the address may have the wrong path{age}");
             let proxy = "a proxy in front of the server has no route to it (is the server up?)";
@@ -106,6 +106,11 @@ enum Sender {
     Proxy,
     /// There is no sign of either.
     Unknown,
+}
+
+/// Whether the headers of a 401 alone say that a proxy asks for a login of its own.
+pub(crate) fn is_proxy_refusal(headers: &HeaderMap) -> bool {
+    headers.contains_key(WWW_AUTHENTICATE) && sender(headers, "", false) != Sender::Server
 }
 
 /// A PMS sends headers that proxies pass on. Without them, a body in a format of a PMS is
@@ -157,7 +162,7 @@ fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &st
     let which = match context.operation {
         Operation::Source => ", maybe `source`: check its identifier",
         Operation::TransientToken => ", maybe `type` or `scope`",
-        Operation::Identity => "",
+        Operation::Identity | Operation::Send => "",
     };
     let refused = format!("the server refuses a query parameter{which}");
     match sender {

@@ -8,7 +8,7 @@ use crate::api::body::BodyError;
 use crate::client::resolver;
 use crate::error::{Details, Error, ErrorKind};
 
-pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
+pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     // Checks types before texts, because a text may be peer-supplied.
     if let Some(refused) = find::<BodyError>(&error) {
         let kind = match refused {

@@ -1,0 +1,143 @@
+//! A flight: one task for all who want its result. They wait for it, each as long as he likes, and
+//! share how it ended. The next one starts a second after the last one started.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument as _;
+
+use crate::client::{after, check_runtime};
+use crate::error::{Error, ErrorKind};
+
+/// The minimum time between two starts.
+pub(super) const SPACING: Duration = Duration::from_secs(1);
+
+/// What a caller gets.
+pub(super) enum Turn<T> {
+    /// This, at once.
+    Answer(Result<T, Error>),
+    /// The result of the run in progress, or of one that starts not before this. The caller waits
+    /// for so long after its start.
+    Wait { not_before: Option<Instant>, patience: Duration },
+}
+
+/// A state `S`, and the runs that change it, whose callers get a `T`.
+pub(super) struct Flight<S, T>(Arc<Mutex<Inner<S, T>>>);
+
+struct Inner<S, T> {
+    state: S,
+    /// When the last run started, or will start.
+    started: Option<Instant>,
+    running: Option<watch::Receiver<Option<Result<T, Error>>>>,
+}
+
+impl<S, T> Flight<S, T>
+where
+    S: Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new(state: S) -> Self {
+        Self(Arc::new(Mutex::new(Inner { state, started: None, running: None })))
+    }
+
+    /// Reads or changes the state.
+    pub(super) fn with<R>(&self, read: impl FnOnce(&mut S) -> R) -> R {
+        read(&mut self.lock().state)
+    }
+
+    /// Decides by `turn`, from the state and the start of the run in progress, what the caller
+    /// gets. A run's result goes through `land` into the state, and to all who wait for it. `None`:
+    /// the caller's patience has ended, and the run goes on.
+    pub(super) async fn join<R, F>(
+        &self,
+        turn: impl Fn(&mut S, Option<Instant>) -> Turn<T>,
+        run: impl Fn() -> F,
+        land: fn(&mut S, Result<R, Error>) -> Result<T, Error>,
+    ) -> Option<Result<T, Error>>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        loop {
+            let (until, mut running, task) = match self.board(&turn, &run, land) {
+                Ok(boarded) => boarded,
+                Err(answer) => return Some(answer),
+            };
+            if until <= Instant::now() {
+                return None;
+            }
+            if let Some(task) = task {
+                match timeout_at(until, task).await.ok()? {
+                    Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
+                    // The runtime is shutting down.
+                    Err(_) => return Some(Err(check_runtime().err().unwrap_or_else(ended))),
+                    Ok(()) => {}
+                }
+            }
+            let landed = timeout_at(until, running.wait_for(Option::is_some)).await.ok()?;
+            // It is closed without a result where the runtime of the run has ended.
+            if let Ok(result) = landed.map(|result| result.clone()) {
+                return result;
+            }
+        }
+    }
+
+    /// Joins the run in progress or starts one, unless there is an answer. The caller who starts a
+    /// run gets its task, too, with its panic.
+    fn board<R, F>(
+        &self,
+        turn: &impl Fn(&mut S, Option<Instant>) -> Turn<T>,
+        run: &impl Fn() -> F,
+        land: fn(&mut S, Result<R, Error>) -> Result<T, Error>,
+    ) -> Result<Boarded<T>, Result<T, Error>>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        let mut inner = self.lock();
+        let Inner { state, started, running } = &mut *inner;
+        let current = running.clone().filter(|running| running.has_changed().is_ok());
+        let (not_before, patience) = match turn(state, started.filter(|_| current.is_some())) {
+            Turn::Answer(answer) => return Err(answer),
+            Turn::Wait { not_before, patience } => (not_before, patience),
+        };
+        check_runtime().map_err(Err)?;
+        if let (Some(running), Some(started)) = (current, *started) {
+            return Ok((after(started, patience), running, None));
+        }
+        let now = Instant::now();
+        let spaced = started.map_or(now, |started| after(started, SPACING));
+        let start = now.max(spaced).max(not_before.unwrap_or(now));
+        let (sender, receiver) = watch::channel(None);
+        (*started, *running) = (Some(start), Some(receiver.clone()));
+        let (flight, run) = (Self(self.0.clone()), run());
+        let task = async move {
+            if start > now {
+                sleep_until(start).await;
+            }
+            let result = run.await;
+            let mut inner = flight.lock();
+            let result = land(&mut inner.state, result);
+            inner.running = None;
+            drop(inner);
+            sender.send_replace(Some(result));
+        };
+        let task = tokio::spawn(task.in_current_span());
+        Ok((after(start, patience), receiver, Some(task)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<S, T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Until when a caller waits, for what, and the task that he started.
+type Boarded<T> = (Instant, watch::Receiver<Option<Result<T, Error>>>, Option<JoinHandle<()>>);
+
+fn ended() -> Error {
+    Error::new(ErrorKind::NoRuntime, "the tokio runtime has ended: await the call in another one")
+}
