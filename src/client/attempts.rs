@@ -25,6 +25,8 @@ use crate::token::Timestamp;
 const MAX_CONNECTS: u32 = 2;
 /// How many requests an attempt without an answer makes, side by side.
 const MAX_BESIDE: u32 = 3;
+/// A connection that times out ends its attempt before that gets company.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// 250 ms, doubling to 4 s.
 pub(crate) fn waits(retries: u32) -> ExponentialBuilder {
@@ -132,12 +134,16 @@ impl Call<'_> {
         T: DeserializeOwned,
         F: Future<Output = Result<ResponseValue<T>, Raw>>,
     {
-        let every = match self.client.0.settings.max_retries {
-            0 => Duration::MAX,
-            _ => self.context.connect_timeout,
+        let begun = Instant::now();
+        let until_after = |sent: u32| match self.client.0.settings.max_retries {
+            0 => self.deadline,
+            _ if sent >= MAX_BESIDE => self.deadline,
+            _ => {
+                let time = self.context.connect_timeout.saturating_mul(sent);
+                after(begun, time.saturating_add(GRACE)).min(self.deadline)
+            }
         };
-        let next = || after(Instant::now(), every).min(self.deadline);
-        let mut until = next();
+        let mut until = until_after(1);
         *sent = sent.saturating_add(1);
         let mut first = pin!(self.attempt(request(self.client.clone()), read));
         if let Ok(result) = timeout_at(until, first.as_mut()).await {
@@ -153,7 +159,7 @@ impl Call<'_> {
         for number in 2..=MAX_BESIDE {
             *sent = sent.saturating_add(1);
             running.push(Either::Right(self.attempt(request(fresh.clone()), read)));
-            until = if number < MAX_BESIDE { next() } else { self.deadline };
+            until = until_after(number);
             while let Ok(Some(result)) = timeout_at(until, running.next()).await {
                 let is_answer = !result.as_ref().is_err_and(Error::is_closed);
                 if is_answer || running.is_empty() {

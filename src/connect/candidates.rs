@@ -139,7 +139,8 @@ impl Rules<'_> {
             };
             candidate.wins = wins;
             if index > 0 {
-                candidate.starts = Duration::from_millis(from).saturating_add(GAP.saturating_mul(*number));
+                candidate.starts =
+                    Duration::from_millis(from).saturating_add(GAP.saturating_mul(*number));
                 *number = number.saturating_add(1);
             }
         }

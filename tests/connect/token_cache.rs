@@ -278,7 +278,7 @@ async fn tasks_that_invalidate_what_they_get_share_each_fetch() {
         let cache = cached.cache.clone();
         tokio::spawn(async move {
             for _ in 0..3 {
-                cache.invalidate(&cache.token().await.unwrap());
+                cache.invalidate(cache.token().await.unwrap());
             }
         })
     });
