@@ -49,8 +49,8 @@ pub enum ErrorKind {
     InvalidSetting,
     /// The call was made outside a tokio runtime. Nothing was sent: await it inside one.
     NoRuntime,
-    /// This process can't send requests: no CA certificates, no TLS library for `https`, or no file
-    /// descriptors left. Nothing was sent.
+    /// This process can't send requests: no CA certificates, or no TLS library for `https`. Nothing
+    /// was sent.
     HttpSetup,
     /// No connection, or it was closed before the response. Check that the server is up, and its
     /// host and port.

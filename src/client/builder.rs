@@ -7,8 +7,8 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValu
 
 use crate::address;
 use crate::api;
-use crate::client::resolver::{self, Resolver};
-use crate::client::{Client, Settings, explain};
+use crate::client::resolver::Resolver;
+use crate::client::{Client, Settings};
 use crate::error::{Details, Error, ErrorKind};
 use crate::token::{IntoToken, Token};
 
@@ -258,13 +258,10 @@ impl ClientBuilder {
             .timeout(self.settings.timeout)
             .build()
             .map_err(|error| {
-                if resolver::out_of_files().is_some() {
-                    return explain::no_files_left();
-                }
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
                                install them or add some with `configure_http`";
                 let source = Some(error.without_url());
-                Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
+                Error::from(Details { source, ..Details::new(ErrorKind::HttpSetup, summary) })
             })?;
         Ok(Client::from_parts(http, self.headers, address, token, self.settings))
     }

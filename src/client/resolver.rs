@@ -3,7 +3,7 @@
 
 use std::io;
 use std::iter;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -85,20 +85,7 @@ async fn look_up<T: Send + 'static>(
         let _permit = permit;
         system()
     });
-    Ok(found.await?.map_err(|error| out_of_files().unwrap_or(error))?)
-}
-
-/// The error of a process (EMFILE) or a system (ENFILE) that has no file descriptors left, if so.
-/// Opens a socket to find out, because `getaddrinfo` does not always report it.
-pub(crate) fn out_of_files() -> Option<io::Error> {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_out_of_files)
-}
-
-/// Whether an error says that there are no file descriptors left.
-pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
-    // WSAEMFILE of Winsock; ENFILE and EMFILE, the same numbers on every Unix.
-    let codes: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+    Ok(found.await??)
 }
 
 #[cfg(test)]
@@ -198,15 +185,5 @@ mod tests {
         open.send(()).unwrap();
         assert!(hangs.await.unwrap().unwrap());
         assert_eq!(waits.await.unwrap().unwrap(), "found");
-    }
-
-    #[test]
-    fn a_process_without_file_descriptors_is_told_apart() {
-        let codes = if cfg!(windows) { [10024, 10024] } else { [23, 24] };
-        assert!(codes.map(io::Error::from_raw_os_error).iter().all(is_out_of_files));
-        for error in [io::ErrorKind::NotFound.into(), io::Error::from_raw_os_error(2)] {
-            assert!(!is_out_of_files(&error), "{error}");
-        }
-        assert!(out_of_files().is_none());
     }
 }

@@ -17,8 +17,6 @@ mod status;
 mod tls;
 mod transport;
 
-pub(super) use transport::no_files_left;
-
 /// What a call is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
