@@ -7,7 +7,9 @@ use reqwest::Url;
 use url::Host;
 
 use crate::error::{Error, ErrorKind};
-use crate::token::QUOTES;
+
+/// The quotation marks that people and word processors put around a value.
+const QUOTES: &[char] = &['"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»'];
 
 const PLEX_TV: &str = "it is an address of plex.tv or of Plex's web app, not of a server: write the \
                        server's own, `http://HOST:32400` or its plex.direct name";

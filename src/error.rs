@@ -1,6 +1,7 @@
 //! `Error` and `ErrorKind`: what happened, and what to do.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,6 +198,13 @@ impl Details {
 impl From<Details> for Error {
     fn from(details: Details) -> Self {
         Self(Arc::new(details))
+    }
+}
+
+/// For conversions that can't fail, such as a [`Token`](crate::Token) to itself.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

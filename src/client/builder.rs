@@ -10,7 +10,7 @@ use crate::api;
 use crate::client::resolver::Resolver;
 use crate::client::{Client, Settings};
 use crate::error::{Details, Error, ErrorKind};
-use crate::token::{IntoToken, Token};
+use crate::token::Token;
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
@@ -70,12 +70,13 @@ impl ClientBuilder {
         Self { address, token: None, headers, settings, configure: Vec::new(), first_error: None }
     }
 
-    /// The caller's token. Required. A server that needs no token ("allowed networks") accepts any
-    /// text.
-    pub fn token(mut self, token: impl IntoToken) -> Self {
-        match token.into_token() {
+    /// The caller's token: a `&str`, a `String`, a [`Token`] or a
+    /// [`TransientToken`](crate::TransientToken). Required. A server that needs no token ("allowed
+    /// networks") accepts any.
+    pub fn token(mut self, token: impl TryInto<Token, Error: Into<Error>>) -> Self {
+        match token.try_into() {
             Ok(token) => self.token = Some(token),
-            Err(error) => self.keep(error),
+            Err(error) => self.keep(error.into()),
         }
         self
     }

@@ -13,7 +13,7 @@ use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType
 use crate::api::{self, Inner, generated};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Device, Identity, Source};
-use crate::token::{IntoToken, Token, TransientToken};
+use crate::token::{Token, TransientToken};
 
 mod attempts;
 mod builder;
@@ -95,8 +95,12 @@ impl Client {
     /// [`InvalidToken`].
     ///
     /// [`InvalidToken`]: crate::ErrorKind::InvalidToken
-    pub fn with_token(&self, token: impl IntoToken) -> Result<Self, Error> {
-        Ok(self.bind(self.0.address.clone(), token.into_token()?))
+    pub fn with_token(
+        &self,
+        token: impl TryInto<Token, Error: Into<Error>>,
+    ) -> Result<Self, Error> {
+        let token = token.try_into().map_err(Into::into)?;
+        Ok(self.bind(self.0.address.clone(), token))
     }
 
     /// Gets a transient token: temporary, with the access level of the client's own token.

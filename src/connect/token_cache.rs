@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::client::{Client, after, check_runtime};
 use crate::connect::Connected;
 use crate::error::{Details, Error, ErrorKind};
-use crate::token::{IntoToken, TransientToken};
+use crate::token::{Token, TransientToken};
 
 /// A token with less time left is refreshed. One hour is longer than one use takes, and short
 /// compared with 48 hours.
@@ -164,8 +164,8 @@ impl TokenCache {
 
     /// Drops this token from the cache, because a server answered 401. Does nothing if the cache
     /// has another token by now.
-    pub fn invalidate(&self, token: impl IntoToken) {
-        let Ok(refused) = token.into_token() else { return };
+    pub fn invalidate(&self, token: impl TryInto<Token>) {
+        let Ok(refused) = token.try_into() else { return };
         let mut state = self.state();
         let is_cached = |cached: &TransientToken| cached.expose_secret() == refused.expose_secret();
         if state.token.as_ref().is_some_and(is_cached) {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use plex_auth::reqwest::StatusCode;
 use plex_auth::{
     Client, ClientBuilder, Connected, Connection, Device, Error, ErrorKind, Source, Token,
-    TransientToken,
+    TokenCache, TransientToken,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -113,12 +113,61 @@ fn a_token_and_a_source_come_from_a_configuration() {
 }
 
 #[test]
-fn a_client_takes_every_kind_of_token() {
+fn a_client_and_a_cache_take_every_kind_of_token() {
     let text = "abc".to_owned();
     let token: Token = text.parse().unwrap();
     let transient = TransientToken::for_test(token.clone(), SystemTime::now());
     let client = complete("http://nas").token(&text).token(text).token(&token).build().unwrap();
-    client.with_token(&transient).unwrap().with_token(transient).unwrap();
+    let client = client.with_token(&transient).unwrap().with_token(transient.clone()).unwrap();
+    let cache = TokenCache::new(client.with_token("abc").unwrap());
+    cache.invalidate("abc");
+    cache.invalidate(&transient);
+    cache.invalidate(token);
+}
+
+#[test]
+fn a_token_has_only_the_characters_of_a_token() {
+    let all = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("-._~+==".chars());
+    for token in ["x", "abc", "eyJh.eyJz.c2ln-_", "claims", &all.collect::<String>()] {
+        assert_eq!(Token::try_from(token).unwrap().expose_secret(), token);
+        assert_eq!(token.parse::<Token>().unwrap().expose_secret(), token);
+    }
+    for (text, names) in [
+        ("sEcReT\n", "'\\n' in it"),
+        (" sEcReT", "' ' in it"),
+        ("\u{a0}sEcReT", "'\\u{a0}' in it"),
+        ("sEc\u{202e}ReT", "'\\u{202e}' in it"),
+        ("sEcReT\u{1b}", "'\\u{1b}' in it"),
+        ("sEcReTä", "'ä' in it"),
+        ("\"sEcReT\"", "'\"' in it"),
+        ("'sEcReT'", "'\\'' in it"),
+        ("“sEcReT”", "'“' in it"),
+        ("<sEcReT>", "'<' in it"),
+        ("X-Plex-Token=sEcReT", "'=' in it"),
+        ("=sEcReT", "'=' in it"),
+        ("==", "'=' in it"),
+        ("X-Plex-Token: sEcReT", "':' in it"),
+        ("Bearer sEcReT", "' ' in it"),
+        ("sEcReT&X-Plex-Product=app", "'&' in it"),
+        ("sEcReT%26type=1", "'%' in it"),
+        ("sEcReT?type=1", "'?' in it"),
+        ("https://host:32400/sEcReT", "':' in it"),
+        ("/run/secrets/sEcReT", "'/' in it"),
+        ("{\"token\": \"sEcReT\"}", "'{' in it"),
+        ("${sEcReT}", "'$' in it"),
+        ("%sEcReT%", "'%' in it"),
+    ] {
+        let error = Token::try_from(text).unwrap_err();
+        assert_refused(Err::<(), _>(error.clone()), ErrorKind::InvalidToken, names);
+        let error = error.to_string();
+        assert!(error.ends_with("name, scheme, URL, path or placeholder"), "{error}");
+        assert!(!error.contains("sEcReT") && !error.contains(char::is_control), "{error}");
+        assert_eq!(complete("http://nas").token(text).build().unwrap_err().to_string(), error);
+    }
+    assert_refused(Token::try_from(""), ErrorKind::InvalidToken, "it is empty");
+    for text in ["claim-sEcReT", "Claim-a b"] {
+        assert_refused(Token::try_from(text), ErrorKind::InvalidToken, "it is a claim token");
+    }
 }
 
 #[test]
