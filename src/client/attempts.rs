@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address;
-use crate::api::Raw;
+use crate::api::{Raw, body};
 use crate::client::explain::{self, Context};
 use crate::error::{Error, ErrorKind};
 use crate::token::Timestamp;
@@ -129,8 +129,11 @@ impl Call<'_> {
         let answer = async {
             match request.await {
                 Ok(response) => Ok(response.into_inner()),
+                Err(Raw::InvalidResponsePayload(bytes, _)) => {
+                    body::decode(&bytes).map_err(explain::undecodable)
+                }
                 // Boxed to keep the future small: most calls succeed.
-                Err(raw) => Box::pin(explain::fallback(raw, &self.context)).await,
+                Err(raw) => Err(Box::pin(explain::explain(raw, &self.context)).await),
             }
         };
         let body = match until {

@@ -1,5 +1,6 @@
 //! What is read from a response of status 200, however the server writes it, and what is refused.
 
+use plex_auth::wire::Lenient;
 use plex_auth::{Device, Error, ErrorKind, Source, TransientToken};
 use support::{Server, json, leak, respond};
 
@@ -99,9 +100,13 @@ async fn unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_
     let (good, many) = (r#"{"uri":"https://good"}"#, "{},".repeat(340_000));
     let device = found(connections(&format!("{unusable},{good},{many}{good}")));
     assert_eq!(uris(&device.await.unwrap()), ["https://good/"]);
-    let log = log.lock().unwrap();
-    assert_eq!(log.matches("connections of a device ignored").count(), 1, "{log}");
-    assert!(log.contains("unusable=999"), "{log}");
+    assert_eq!(log.lock().unwrap().matches("connections of a device ignored").count(), 1);
+    assert!(log.lock().unwrap().contains("unusable=999"), "{log:?}");
+
+    let many: String = (0..2_000).map(|n| format!("<Connection uri='https://a{n}'/>")).collect();
+    let device = format!("<Device clientIdentifier='243b47' accessToken='a'>{many}</Device>");
+    let xml = format!("<MediaContainer>{device}</MediaContainer>");
+    assert_eq!(found(respond(200, &[], xml)).await.unwrap().connections.len(), 1_000);
 }
 
 #[tokio::test]
@@ -158,12 +163,16 @@ async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
     for (body, text) in [
         ("\u{feff}", "got an empty body"),
         ("\n<!DOCTYPE HTML><p>secret", "got HTML"),
-        ("secret", "got a body that can't be read, at line 1, column 1"),
-        ("{\"MediaContainer\":\"secret\"}", "got another shape, at line 1"),
-        ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", "got another shape, at line 1"),
+        ("secret", "got a body that can't be read: is"),
+        ("{\"MediaContainer\":\"secret\"}", "got another shape: is"),
+        ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", "got another shape: is"),
         ("<secret a='b'/>", "got another shape: is"),
         ("<!DOCTYPE a [<!ENTITY b 'secret'>]><MediaContainer token='&b;'/>", "can't be read: is"),
         (&deep, "can't be read: is"),
+        ("<MediaContainer token='secret'></Other>", "can't be read: is"),
+        ("<MediaContainer token=secret/>", "can't be read: is"),
+        ("{\"MediaContainer\":{\"token\":\"secret\u{1b}\"}}", "can't be read: is"),
+        ("{\"MediaContainer\":{\"token\":\"secret\\ud83d\"}}", "can't be read: is"),
         ("{\"MediaContainer\":{\"token\":\"secret", "ended before it was complete"),
         ("<MediaContainer token='secret'", "ended before it was complete"),
         ("<MediaContainer token='secret'>", "ended before it was complete"),
@@ -176,24 +185,63 @@ async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_name_with_an_invalid_character_costs_neither_the_token_nor_the_addresses() {
+async fn an_odd_name_costs_neither_the_token_nor_the_addresses() {
     let json = r#"{"MediaContainer":{"Device":{"clientIdentifier":"243b47","name":"NAME",
         "accessToken":"a","Connection":{"uri":"https://good"}}}}"#;
     let xml = "<MediaContainer><Device clientIdentifier='243b47' accessToken='a' name='NAME'>
         <Connection uri='https://good'/></Device></MediaContainer>";
     for (body, name, shown) in [
-        (json, &b"K\xE4the"[..], "K\u{fffd}the"),
-        (json, br"TV \ud83d", "TV \u{fffd}"),
-        (json, b"a\x1bb", "a b"),
-        (json, br"a\u001bb", "a\u{fffd}b"),
-        (xml, b"K\xE4the", "K\u{fffd}the"),
-        (xml, b"a&#x1b;b", "a\u{fffd}b"),
+        (json, &b"K\xE4the"[..], Some("K\u{fffd}the")),
+        (json, br"TV \ud83d", None),
+        (json, br"TV \ud83d\udcfa", Some("TV \u{1f4fa}")),
+        (json, br"a\u001bb", Some("a\u{fffd}b")),
+        (xml, b"K\xE4the", Some("K\u{fffd}the")),
+        (xml, b"a&#x1b;b", Some("a\u{fffd}b")),
+        (xml, b"a&#xD83D;b", None),
+        (xml, b"a&unknown;b", None),
+        (xml, b"a&b", None),
     ] {
         let (before, after) = body.split_once("NAME").unwrap();
         let body = [before.as_bytes(), name, after.as_bytes()].concat();
         let device = found(respond(200, &[], body)).await.unwrap();
-        assert_eq!(device.name.as_deref(), Some(shown));
+        assert_eq!(device.name.as_deref(), shown);
         assert_eq!(device.access_token.expose_secret(), "a");
         assert_eq!(uris(&device), ["https://good/"]);
     }
+}
+
+#[test]
+fn a_flag_or_a_port_may_be_a_string() {
+    const ODD: &str = r#"null "" "yes" 2.5 32400.0 -1e99 -1 2 [] [{}] {} {"a":[1]} "\ud83d""#;
+    fn read<T>(json: &str) -> Option<T>
+    where
+        Lenient<T>: serde::de::DeserializeOwned,
+    {
+        serde_json::from_str::<Lenient<T>>(json).unwrap().0
+    }
+    for (flag, forms) in [(true, r#"true 1 "1" "true""#), (false, r#"false 0 "0" "false""#)] {
+        assert!(forms.split(' ').all(|json| read(json) == Some(flag)), "{flag}");
+    }
+    for json in ["32400", "\"32400\""] {
+        assert_eq!(read(json), Some(32400_u16), "{json}");
+    }
+    for json in ODD.split(' ') {
+        assert_eq!(read::<bool>(json), None, "{json}");
+        assert!(read::<u16>(json).is_none_or(|port| port == 2), "{json}");
+    }
+    for json in ["65536", "\"65536\"", "true", "18446744073709551615"] {
+        assert_eq!(read::<u16>(json), None, "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_send_a_token_of_any_visible_ascii() {
+    let sent = r##"a!#$%&'()*,/:;<=>?@[]^`{|}b"##;
+    let transient = token(json(format!(r#"{{"MediaContainer":{{"token":"{sent}"}}}}"#)));
+    let transient = transient.await.unwrap();
+    let server = Server::start(|_| json(r#"{"MediaContainer":{"token":"t"}}"#));
+    let client = server.client().with_token(&transient).unwrap();
+    client.transient_token().await.unwrap();
+    assert_eq!(server.request().header("x-plex-token"), Some(transient.expose_secret()));
+    assert_eq!(transient.expose_secret(), sent);
 }
