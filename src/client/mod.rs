@@ -203,6 +203,16 @@ impl Client {
         call.run(request, |_, body| Ok(Identity::from_wire(body))).await
     }
 
+    /// The URL of another path of this server, such as `/library/parts/1/file.mkv`: below the path of
+    /// [`address()`](Self::address), without the token. For a player or another HTTP client.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress), as for [`request`](Self::request).
+    pub fn url(&self, path: &str) -> Result<Url, Error> {
+        address::below(self.address(), path)
+    }
+
     /// A request to another path of this server, such as `/library/sections?type=1`: below the path
     /// of [`address()`](Self::address), with the token, the client headers, `Accept:
     /// application/json`, `Accept-Encoding: identity` and `User-Agent`, over the client's
@@ -226,10 +236,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress): the path does not begin with one `/`,
-    /// leads above the address's path, or has a fragment, a backslash or a control character.
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress): the path does not begin with one `/`, or
+    /// has a segment `.` or `..`, a fragment, a backslash, a control character, or white space at its
+    /// end.
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let url = address::below(self.address(), path)?;
+        let url = self.url(path)?;
         let Inner { headers, .. } = &self.0.api.inner;
         Ok(self.0.api.client.request(method, url).headers(headers.clone()))
     }
