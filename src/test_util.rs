@@ -96,7 +96,7 @@ impl Device {
         access_token: Token,
         uris: impl IntoIterator<Item = Url>,
     ) -> Self {
-        let connections = uris.into_iter().map(|uri| Connection::new(uri, None, None, None));
+        let connections = uris.into_iter().map(Connection::new);
         let (client_identifier, connections) = (identifier.into(), connections.collect());
         Self { name: None, client_identifier, access_token, connections }
     }

@@ -74,15 +74,21 @@ impl Token {
         value
     }
 
-    /// A token from a server's response. The error says what is wrong with it.
-    pub(crate) fn from_server(text: Zeroizing<String>) -> Result<Self, &'static str> {
-        if text.is_empty() {
-            Err("it is empty")
-        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Err("it has a character that is not visible ASCII, which no Plex token has")
-        } else {
-            Ok(Self(Arc::new(text)))
-        }
+    /// A token from a server's response, where it is called `member`.
+    pub(crate) fn from_server(
+        text: Option<Zeroizing<String>>,
+        member: &str,
+    ) -> Result<Self, Error> {
+        let problem = match text {
+            None => "it is missing; an unclaimed server has none",
+            Some(text) if text.is_empty() => "it is empty",
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                return Ok(Self(Arc::new(text)));
+            }
+            Some(_) => "it has a character that is not visible ASCII, which no Plex token has",
+        };
+        let summary = format!("`{member}` is unusable: {problem}");
+        Err(Error::unusable(ErrorKind::NoToken, summary))
     }
 
     /// A token from the caller, who may have copied something else with it or in its place.

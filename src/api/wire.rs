@@ -22,6 +22,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use crate::address;
+
 pub use super::generated::types::{
     Connection, Device, ErrorBody, ErrorEntry, IdentityBody, IdentityContainer, MaintenanceBody,
     MaintenanceResponse, SourceBody, SourceContainer, TransientTokenBody, TransientTokenContainer,
@@ -120,7 +122,7 @@ impl FromJson for String {
 
 impl FromJson for Url {
     fn from_json(json: &str) -> Option<Self> {
-        String::from_json(json)?.parse().ok()
+        address::listed(&String::from_json(json)?)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::address;
 use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType};
+use crate::api::wire::{TransientTokenBody, TransientTokenContainer};
 use crate::api::{self, Inner, generated};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Device, Identity, Source};
@@ -140,7 +141,12 @@ impl Client {
         let (scope, kind) = (GetTransientTokenScope::All, GetTransientTokenType::Delegation);
         let call = self.call(Operation::TransientToken);
         let request = || self.0.api.get_transient_token(scope, kind);
-        call.run(request, TransientToken::from_wire).await
+        call.run(request, |sent_at, body| {
+            let TransientTokenBody { media_container: TransientTokenContainer { token } } = body;
+            let token = Token::from_server(token.map(|token| token.0), "MediaContainer.token")?;
+            Ok(TransientToken::new(token, sent_at))
+        })
+        .await
     }
 
     /// Looks up a source's connections and access token in the server's cache.

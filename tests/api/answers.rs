@@ -66,6 +66,10 @@ async fn a_connection_without_uri_is_built_from_its_parts_and_the_parts_come_fro
             ("http://[2001:db8::1]/", "http", "2001:db8::1", 80),
         ),
         (
+            r#"{"uri":"http://010.0.0.1","protocol":"HTTPS","address":"10.0.0.1"}"#,
+            ("https://10.0.0.1/", "HTTPS", "10.0.0.1", 443),
+        ),
+        (
             r#"{"uri":"https://[::1]/plex","protocol":7,"address":[],"port":65536,"local":{}}"#,
             ("https://[::1]/plex", "https", "::1", 443),
         ),
@@ -96,7 +100,13 @@ async fn unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_
     let _recording = tracing::subscriber::set_default(subscriber);
     let unusable = r#"{"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
         {"protocol":"ftp","address":"10.0.2.3","port":32400},{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
-        {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"}"#;
+        {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"},
+        {"uri":"http://192.168.001.020"},{"uri":"http://10.0.5"},{"uri":"http:127.0.0.1"},
+        {"uri":"https://0x7f.1:32400","protocol":"https","address":"0x7f.1","port":32400},
+        {"protocol":"http","address":"192.168.001.020"},{"protocol":"http","address":"167772165"},
+        {"protocol":"https","address":"a/b"},{"protocol":"https","address":"u@a"},
+        {"protocol":"https","address":"a:1"},{"protocol":"https","address":"fe80::1%eth0"},
+        {"protocol":"ht tp","address":"a"},{"protocol":"https","address":"10.0.0.1 "}"#;
     let (good, many) = (r#"{"uri":"https://good"}"#, "{},".repeat(340_000));
     let device = found(connections(&format!("{unusable},{good},{many}{good}")));
     assert_eq!(uris(&device.await.unwrap()), ["https://good/"]);
@@ -134,6 +144,7 @@ async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
         let error = found(empty).await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::NoDevice, 200));
         assert!(error.to_string().contains("the server does not know this source"), "{error}");
+        assert!(error.to_string().contains("or it is the asked server itself"), "{error}");
     }
     let null = json(r#"{"MediaContainer":null}"#);
     let nameless = device(r#"{"accessToken":"a","clientIdentifier":7}"#);
