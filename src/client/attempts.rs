@@ -164,7 +164,7 @@ impl Call<'_> {
         error.with(|details| {
             details.operation = self.context.operation.text().to_owned();
             details.origin = Some(address::origin(self.context.address));
-            let is_sent = details.kind != ErrorKind::HttpSetup;
+            let is_sent = !matches!(details.kind, ErrorKind::HttpSetup | ErrorKind::InvalidAddress);
             details.attempts = if is_sent { attempts } else { 0 };
         })
     }

@@ -166,6 +166,12 @@ impl ClientBuilder {
     /// that contain one, to names without a dot, and to those that end in `.local`, `.localhost`,
     /// `.lan`, `.internal`, `.home.arpa`, `.home`, `.localdomain`, `.svc` or `.ts.net`.
     ///
+    /// Without it, such a name must lead to such an address, too: others of its addresses are not
+    /// used, and if there is no other, the call is [`InvalidAddress`](ErrorKind::InvalidAddress). So
+    /// it has to be `true` where a local name leads to a public address: in a LAN or a cluster that
+    /// uses public addresses, or for a host with a global IPv6 address only. A `dns_resolver` or
+    /// `resolve` of [`configure_http`](Self::configure_http) is not checked.
+    ///
     /// [`Client::connect`] uses plain `http` only if this is `true`, and then only to the hosts
     /// above.
     pub fn allow_insecure_http(mut self, allow: bool) -> Self {
@@ -237,7 +243,7 @@ impl ClientBuilder {
         let http = reqwest::Client::builder()
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(15))
-            .dns_resolver(Resolver);
+            .dns_resolver(Resolver::for_address(&address, self.settings.allow_insecure_http));
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
         // Detects a pooled connection whose network is gone; the call is retried.

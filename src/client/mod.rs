@@ -114,7 +114,8 @@ impl Client {
     /// - [`Unauthorized`]: the server does not accept the token;
     /// - [`Forbidden`]: it refuses to make a transient one;
     /// - [`NoToken`]: it returned none, as an unclaimed server does;
-    /// - those of any request: [`NoRuntime`], [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
+    /// - those of any request: [`NoRuntime`], [`InvalidAddress`] for a local name that leads to a
+    ///   public address, [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
     ///   [`Protocol`], [`BadRequest`], [`NotFound`], [`TooManyRequests`], [`Unavailable`],
     ///   [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
     ///
@@ -125,6 +126,7 @@ impl Client {
     /// [`Decode`]: crate::ErrorKind::Decode
     /// [`Forbidden`]: crate::ErrorKind::Forbidden
     /// [`HttpSetup`]: crate::ErrorKind::HttpSetup
+    /// [`InvalidAddress`]: crate::ErrorKind::InvalidAddress
     /// [`NoRuntime`]: crate::ErrorKind::NoRuntime
     /// [`NoToken`]: crate::ErrorKind::NoToken
     /// [`NotFound`]: crate::ErrorKind::NotFound

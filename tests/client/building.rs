@@ -10,6 +10,7 @@ use plex_auth::{
 use serde::Deserialize;
 use serde_json::json;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
+use support::{Server, good};
 
 assert_impl_all!(Token: std::str::FromStr, TryFrom<String>, TryFrom<&'static str>);
 assert_impl_all!(Token: TryFrom<&'static String>, From<&'static Token>, From<TransientToken>);
@@ -147,6 +148,19 @@ fn an_ipv4_address_is_four_decimal_numbers() {
     {
         complete(&format!("http://{host}")).build().unwrap();
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_resolver_of_the_callers_is_not_checked() {
+    let server = Server::start(|request| good(request, "fresh"));
+    let address = server.url().replace("127.0.0.1", "nas");
+    // 0.0.0.0 is this machine, but not a local address.
+    let this = ([0, 0, 0, 0], 0).into();
+    let client = complete(&address).configure_http(move |http| http.resolve("nas", this));
+    client.build().unwrap().transient_token().await.unwrap();
+    let localhost = server.url().replace("127.0.0.1", "localhost");
+    complete(&localhost).build().unwrap().transient_token().await.unwrap();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind as Io};
 
 use super::{CUT_SHORT, Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::api::body::BodyError;
+use crate::client::resolver::NotLocal;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
@@ -15,6 +16,9 @@ pub(super) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
             BodyError::Compressed => ErrorKind::Decode,
         };
         return Error::unusable(kind, refused.to_string());
+    }
+    if let Some(not_local) = find::<NotLocal>(&error) {
+        return Error::new(ErrorKind::InvalidAddress, not_local.to_string());
     }
     let io = io_error(&error);
     let is_https = context.address.scheme() == "https";
