@@ -1,6 +1,7 @@
 //! `Error` and `ErrorKind`: what happened, and what to do.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +50,8 @@ pub enum ErrorKind {
     InvalidSetting,
     /// The call was made outside a tokio runtime. Nothing was sent: await it inside one.
     NoRuntime,
-    /// This process can't send requests: no CA certificates, no TLS library for `https`, or no file
-    /// descriptors left. Nothing was sent.
+    /// This process can't send requests: no CA certificates, or no TLS library for `https`. Nothing
+    /// was sent.
     HttpSetup,
     /// No connection, or it was closed before the response. Check that the server is up, and its
     /// host and port.
@@ -197,6 +198,13 @@ impl Details {
 impl From<Details> for Error {
     fn from(details: Details) -> Self {
         Self(Arc::new(details))
+    }
+}
+
+/// For conversions that can't fail, such as a [`Token`](crate::Token) to itself.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

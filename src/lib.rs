@@ -35,4 +35,4 @@ pub use crate::client::{Client, ClientBuilder};
 pub use crate::connect::{Connect, Connected, TokenCache};
 pub use crate::error::{CandidateError, Error, ErrorKind};
 pub use crate::source::{Connection, Device, Identity, Source};
-pub use crate::token::{IntoToken, Token, TransientToken};
+pub use crate::token::{Token, TransientToken};

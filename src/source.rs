@@ -1,6 +1,7 @@
 //! Sources, and the results of the calls: device, connections, identity.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use reqwest::Url;
@@ -10,7 +11,7 @@ use url::Host;
 use crate::address;
 use crate::api::wire;
 use crate::error::{Error, ErrorKind};
-use crate::token::{Timestamp, Token, TransientToken};
+use crate::token::Token;
 
 /// A server or provider that the client's server knows.
 ///
@@ -100,14 +101,6 @@ impl FromStr for Source {
     }
 }
 
-impl TryFrom<&str> for Source {
-    type Error = Error;
-
-    fn try_from(text: &str) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
 impl TryFrom<String> for Source {
     type Error = Error;
 
@@ -125,28 +118,6 @@ impl AsRef<str> for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A token in a response, or the reason why it is unusable.
-fn token(token: Option<wire::WireToken>, member: &str, if_missing: &str) -> Result<Token, Error> {
-    let token = token.ok_or_else(|| format!("it is missing{if_missing}"));
-    let token = token.and_then(|token| Token::from_server(token.0).map_err(str::to_owned));
-    token.map_err(|problem| {
-        Error::unusable(ErrorKind::NoToken, format!("`{member}` is unusable: {problem}"))
-    })
-}
-
-impl TransientToken {
-    pub(crate) fn from_wire(
-        requested_at: Timestamp,
-        body: wire::TransientTokenBody,
-    ) -> Result<Self, Error> {
-        let wire::TransientTokenBody { media_container } = body;
-        let wire::TransientTokenContainer { token: found } = media_container;
-        let if_missing = "; an unclaimed server has none";
-        let token = token(found, "MediaContainer.token", if_missing)?;
-        Ok(Self::new(token, requested_at))
     }
 }
 
@@ -179,7 +150,8 @@ impl Identity {
     }
 }
 
-/// A source, its connections, and its access token.
+/// A source, its connections, and its access token: from a look-up, or made from what an app has
+/// kept or got from plex.tv. It can't be serialized as a whole, because of the token.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client, source: plex_auth::Source)
@@ -198,44 +170,94 @@ pub struct Device {
     pub client_identifier: String,
     /// The token to use with this device, and with no other.
     pub access_token: Token,
-    /// Its connections, best first: local, then remote, then relayed, and in the server's order
-    /// within each. May be empty.
+    /// Its connections. From a look-up best first: local, then remote, then relayed, and in the
+    /// server's order within each. May be empty.
     pub connections: Vec<Connection>,
 }
 
-/// An address of a [`Device`]. An app can keep the one that worked, as JSON for example, for
-/// [`Connect::prefer`](crate::Connect::prefer).
+/// An address of a [`Device`]. An app can keep it, as JSON for example; `uri` is enough to read it
+/// again. To hand an address to another program, use `uri` and its host.
 ///
 /// ```
 /// # fn main() -> serde_json::Result<()> {
-/// let kept = r#"{ "uri": "https://10-0-2-123.93b1.plex.direct:32400/", "protocol": "https",
-///     "address": "10.0.2.123", "port": 32400, "local": true, "relay": false }"#;
+/// let kept = r#"{ "uri": "https://10-0-2-123.93b1.plex.direct:32400/", "local": true }"#;
 /// let connection: plex_auth::Connection = serde_json::from_str(kept)?;
-/// assert_eq!(connection.uri.port(), Some(32400));
+/// assert_eq!(connection.port, 32400);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Kept")]
 #[non_exhaustive]
 pub struct Connection {
-    /// The base URL. `http` or `https`, without credentials, query and fragment.
+    /// The base URL, which the crate uses. `http` or `https`, without credentials, query and
+    /// fragment.
     pub uri: Url,
-    /// `http` or `https`; from `uri` if the server left it out.
+    /// `http` or `https`; from `uri` if the server left it out. May differ from `uri`'s scheme.
     pub protocol: String,
-    /// IP address or host name; from `uri` if the server left it out.
+    /// IP address or host name; from `uri` if the server left it out. Not for requests: usually an
+    /// IP address, for which no certificate is valid. `uri`'s host is the name that has one.
     pub address: String,
-    /// TCP port; from `uri` if the server left it out.
+    /// TCP port; from `uri` if the server left it out. May differ from `uri`'s port.
     pub port: u16,
-    /// Whether it is the device's address in its own network.
+    /// Whether the server says that it is the device's address in its own network. Not for
+    /// decisions about trust: a tunnel may be flagged so.
     pub local: bool,
-    /// Whether it goes through a relay, which is slow.
+    /// Whether it goes through a relay, which is slow. Not an address to remember: a direct one may
+    /// work the next time.
     pub relay: bool,
 }
 
+/// A serialized connection: the same defaults as in a response.
+#[derive(Deserialize)]
+struct Kept {
+    uri: String,
+    protocol: Option<String>,
+    address: Option<String>,
+    port: Option<u16>,
+    #[serde(default)]
+    local: bool,
+    #[serde(default)]
+    relay: bool,
+}
+
+impl TryFrom<Kept> for Connection {
+    type Error = &'static str;
+
+    fn try_from(kept: Kept) -> Result<Self, Self::Error> {
+        let Kept { uri, protocol, address, port, local, relay } = kept;
+        let uri = address::listed(&uri).ok_or("`uri` is not the URL of a connection")?;
+        Ok(Self { local, relay, ..Self::from_parts(uri, protocol, address, port) })
+    }
+}
+
 const NO_DEVICE: &str = "the server does not know this source: it lists no device with its \
-                         identifier";
+                         identifier; or it is the asked server itself, which needs no look-up";
 
 impl Device {
+    /// A device that the app knows already, without a name.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::{Connection, Device};
+    ///
+    /// let uri = "https://10-0-2-123.93b1.plex.direct:32400".parse()?;
+    /// let mut connection = Connection::new(uri);
+    /// connection.local = true;
+    /// let mut device = Device::new("243b47", "xxxx".parse()?, vec![connection]);
+    /// device.name = Some("PlexCorp".to_owned());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(
+        client_identifier: impl Into<String>,
+        access_token: Token,
+        connections: Vec<Connection>,
+    ) -> Self {
+        let client_identifier = client_identifier.into();
+        Self { name: None, client_identifier, access_token, connections }
+    }
+
     /// The source's device. A missing required field is an error; an unusable connection is left
     /// out.
     pub(crate) fn from_wire(body: wire::SourceBody, source: &Source) -> Result<Self, Error> {
@@ -258,7 +280,8 @@ impl Device {
         let Some(client_identifier) = client_identifier.and_then(|identifier| identifier.0) else {
             return Err(Error::unusable(ErrorKind::Decode, "`clientIdentifier` is missing"));
         };
-        let access_token = token(access_token, "accessToken", "")?;
+        let access_token = access_token.map(|token| token.0);
+        let access_token = Token::from_server(access_token, "accessToken")?;
         let listed = connection.unwrap_or_default().0;
         let count = listed.len();
         let mut connections: Vec<_> =
@@ -275,8 +298,13 @@ impl Device {
 }
 
 impl Connection {
+    /// A connection to this address: neither local nor a relay, the other fields from `uri`.
+    pub fn new(uri: Url) -> Self {
+        Self::from_parts(uri, None, None, None)
+    }
+
     /// Takes missing values from the URI.
-    pub(crate) fn new(
+    fn from_parts(
         uri: Url,
         protocol: Option<String>,
         address: Option<String>,
@@ -298,66 +326,23 @@ impl Connection {
         let protocol = protocol.and_then(|protocol| protocol.0).map(printable);
         let address = address.and_then(|address| address.0).map(printable);
         let port = port.and_then(|port| port.0);
-        let is_usable = |uri: &Url| {
-            matches!(uri.scheme(), "http" | "https") && !address::has_credentials_or_query(uri)
-        };
-        let uri = match uri.and_then(|uri| uri.0).filter(is_usable) {
-            Some(uri) => uri,
-            None => build_uri(protocol.as_deref()?, address.as_deref()?, port).filter(is_usable)?,
-        };
+        let build = || build_uri(protocol.as_deref()?, address.as_deref()?, port);
+        let uri = uri.and_then(|uri| uri.0).or_else(build)?;
         let local = local.and_then(|flag| flag.0).unwrap_or_default();
         let relay = relay.and_then(|flag| flag.0).unwrap_or_default();
-        Some(Self { local, relay, ..Self::new(uri, protocol, address, port) })
+        Some(Self { local, relay, ..Self::from_parts(uri, protocol, address, port) })
     }
 }
 
 /// The URI of a connection that has none. Without a port, the scheme's own applies.
 fn build_uri(protocol: &str, address: &str, port: Option<u16>) -> Option<Url> {
     let host = match address.parse() {
-        Ok(ip) => Host::Ipv6(ip),
-        Err(_) => Host::parse(address).ok()?,
+        Ok(IpAddr::V4(ip)) => Host::Ipv4(ip),
+        Ok(IpAddr::V6(ip)) => Host::Ipv6(ip),
+        // `Host` also reads IPv4 addresses that are written in another way.
+        Err(_) => Host::parse(address).ok().filter(|host| !matches!(host, Host::Ipv4(_)))?,
     };
-    let mut uri = Url::parse(&format!("{protocol}://{host}")).ok()?;
+    let mut uri = address::listed(&format!("{protocol}://{host}"))?;
     uri.set_port(port).ok()?;
     Some(uri)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_match_without_regard_to_case_and_suffix() {
-        let source = |text: &str| text.parse::<Source>().unwrap();
-        for text in ["server://AbC", "server://abc/", "server://ABC/com.plexapp.plugins.library"] {
-            assert!(source(text).matches("aBc"), "{text}");
-            assert!(!source(text).matches("abcd") && !source(text).matches(""), "{text}");
-        }
-        assert_eq!(source("server://AbC/x").as_ref(), "server://AbC/x");
-    }
-
-    #[test]
-    fn a_uri_is_built_from_its_parts() {
-        for (protocol, address, port, uri) in [
-            ("https", "10.0.2.123", Some(32400), "https://10.0.2.123:32400/"),
-            ("HTTP", "2001:db8::1", Some(32400), "http://[2001:db8::1]:32400/"),
-            ("http", "[2001:db8::1]", Some(1), "http://[2001:db8::1]:1/"),
-            ("https", "plex.example", None, "https://plex.example/"),
-            ("https", "plex.example", Some(443), "https://plex.example/"),
-        ] {
-            let built = build_uri(protocol, address, port).unwrap();
-            assert_eq!(built.as_str(), uri);
-        }
-        for (protocol, address) in [
-            ("https", ""),
-            ("", "host"),
-            ("ht tp", "host"),
-            ("https", "host/path"),
-            ("https", "user@host"),
-            ("https", "host:1"),
-            ("https", "fe80::1%eth0"),
-        ] {
-            assert_eq!(build_uri(protocol, address, Some(1)), None, "{protocol} {address}");
-        }
-    }
 }

@@ -99,7 +99,7 @@ impl Connected {
     /// ```
     pub fn for_test(client: Client, device: Device) -> Self {
         let source = Source(format!("server://{}", device.client_identifier));
-        let own = || Connection::new(client.address().clone(), None, None, None);
+        let own = || Connection::new(client.address().clone());
         let connection = device.connections.first().cloned().unwrap_or_else(own);
         let (candidates, token) = (Vec::new(), None);
         let found = Found { client: client.clone(), device, connection, candidates, token };

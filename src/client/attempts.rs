@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address;
-use crate::api::Raw;
+use crate::api::{Raw, body};
 use crate::client::Client;
 use crate::client::explain::{self, Context};
 use crate::error::{Error, ErrorKind};
@@ -182,8 +182,11 @@ impl Call<'_> {
         let sent_at = Timestamp::now();
         let body = match request.await {
             Ok(response) => Ok(response.into_inner()),
+            Err(Raw::InvalidResponsePayload(bytes, _)) => {
+                body::decode(&bytes).map_err(explain::undecodable)
+            }
             // Boxed to keep the future small: most calls succeed.
-            Err(raw) => Box::pin(explain::fallback(raw, &self.context)).await,
+            Err(raw) => Err(Box::pin(explain::explain(raw, &self.context)).await),
         };
         let result = body.and_then(|body| read(sent_at, body));
         let error = result.as_ref().err();
@@ -208,7 +211,7 @@ impl Call<'_> {
         error.with(|details| {
             details.operation = self.context.operation.text().to_owned();
             details.origin = Some(address::origin(self.context.address));
-            let is_sent = details.kind != ErrorKind::HttpSetup;
+            let is_sent = !matches!(details.kind, ErrorKind::HttpSetup | ErrorKind::InvalidAddress);
             details.attempts = if is_sent { attempts } else { 0 };
         })
     }

@@ -11,7 +11,7 @@ use crate::api;
 use crate::client::resolver::Resolver;
 use crate::client::{Client, Settings};
 use crate::error::{Details, Error, ErrorKind};
-use crate::token::{IntoToken, Token};
+use crate::token::Token;
 
 type Configure = dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync;
 
@@ -36,7 +36,7 @@ pub struct ClientBuilder {
     token: Option<Token>,
     headers: HeaderMap,
     settings: Settings,
-    http: Http,
+    configure: Vec<Arc<Configure>>,
     first_error: Option<Error>,
 }
 
@@ -68,16 +68,17 @@ impl ClientBuilder {
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static(VERSION)),
         ]);
-        let http = Http { configure: Vec::new() };
-        Self { address, token: None, headers, settings, http, first_error: None }
+        let configure = Vec::new();
+        Self { address, token: None, headers, settings, configure, first_error: None }
     }
 
-    /// The caller's token. Required. A server that needs no token ("allowed networks") accepts any
-    /// text.
-    pub fn token(mut self, token: impl IntoToken) -> Self {
-        match token.into_token() {
+    /// The caller's token: a `&str`, a `String`, a [`Token`] or a
+    /// [`TransientToken`](crate::TransientToken). Required. A server that needs no token ("allowed
+    /// networks") accepts any.
+    pub fn token(mut self, token: impl TryInto<Token, Error: Into<Error>>) -> Self {
+        match token.try_into() {
             Ok(token) => self.token = Some(token),
-            Err(error) => self.keep(error),
+            Err(error) => self.keep(error.into()),
         }
         self
     }
@@ -167,6 +168,12 @@ impl ClientBuilder {
     /// that contain one, to names without a dot, and to those that end in `.local`, `.localhost`,
     /// `.lan`, `.internal`, `.home.arpa`, `.home`, `.localdomain`, `.svc` or `.ts.net`.
     ///
+    /// Without it, such a name must lead to such an address, too: others of its addresses are not
+    /// used, and if there is no other, the call is [`InvalidAddress`](ErrorKind::InvalidAddress). So
+    /// it has to be `true` where a local name leads to a public address: in a LAN or a cluster that
+    /// uses public addresses, or for a host with a global IPv6 address only. A `dns_resolver` or
+    /// `resolve` of [`configure_http`](Self::configure_http) is not checked.
+    ///
     /// [`Client::connect`] uses plain `http` only if this is `true`, and then only to the hosts
     /// above.
     pub fn allow_insecure_http(mut self, allow: bool) -> Self {
@@ -204,7 +211,7 @@ impl ClientBuilder {
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
     {
-        self.http.configure.push(Arc::new(configure));
+        self.configure.push(Arc::new(configure));
         self
     }
 
@@ -239,8 +246,10 @@ impl ClientBuilder {
                            unencrypted: use `https`, or call `.allow_insecure_http(true)`";
             return Err(Error::new(ErrorKind::InvalidAddress, problem));
         }
-        let client = self.http.build(&self.settings)?;
-        Ok(Client::from_parts(client, self.headers, address, token, self.settings, self.http))
+        let resolver = Resolver::for_address(&address, self.settings.allow_insecure_http);
+        let http = Http { resolver, configure: self.configure };
+        let client = http.build(&self.settings)?;
+        Ok(Client::from_parts(client, self.headers, address, token, self.settings, http))
     }
 
     fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {
@@ -265,6 +274,7 @@ impl ClientBuilder {
 /// How a `reqwest::Client` is built: for a new `Client`, and again for connections of its own.
 #[derive(Clone)]
 pub(super) struct Http {
+    resolver: Resolver,
     configure: Vec<Arc<Configure>>,
 }
 
@@ -277,7 +287,7 @@ impl Http {
             .tcp_keepalive(Duration::from_secs(5))
             .tcp_keepalive_interval(Duration::from_secs(1))
             .tcp_keepalive_retries(3)
-            .dns_resolver(Resolver);
+            .dns_resolver(self.resolver.clone());
         #[cfg(feature = "rustls")]
         let http = http.tls_backend_rustls();
         // It would end an upload to a server that stops reading for a while.

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use crate::address;
 use crate::api::generated::types::{GetTransientTokenScope, GetTransientTokenType};
-use crate::api::wire::TransientTokenBody;
+use crate::api::wire::{TransientTokenBody, TransientTokenContainer};
 use crate::api::{self, Inner, Raw, generated};
 use crate::error::{Details, Error, ErrorKind};
 use crate::source::{Device, Identity, Source};
-use crate::token::{IntoToken, Token, TransientToken};
+use crate::token::{Timestamp, Token, TransientToken};
 
 mod attempts;
 mod builder;
@@ -110,8 +110,12 @@ impl Client {
     /// [`InvalidToken`].
     ///
     /// [`InvalidToken`]: crate::ErrorKind::InvalidToken
-    pub fn with_token(&self, token: impl IntoToken) -> Result<Self, Error> {
-        Ok(self.bind(self.0.address.clone(), token.into_token()?))
+    pub fn with_token(
+        &self,
+        token: impl TryInto<Token, Error: Into<Error>>,
+    ) -> Result<Self, Error> {
+        let token = token.try_into().map_err(Into::into)?;
+        Ok(self.bind(self.0.address.clone(), token))
     }
 
     /// Gets a transient token: temporary, with the access level of the client's own token.
@@ -124,7 +128,8 @@ impl Client {
     /// - [`Unauthorized`]: the server does not accept the token;
     /// - [`Forbidden`]: it refuses to make a transient one;
     /// - [`NoToken`]: it returned none, as an unclaimed server does;
-    /// - those of any request: [`NoRuntime`], [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
+    /// - those of any request: [`NoRuntime`], [`InvalidAddress`] for a local name that leads to a
+    ///   public address, [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
     ///   [`Protocol`], [`BadRequest`], [`NotFound`], [`TooManyRequests`], [`Unavailable`],
     ///   [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
     ///
@@ -135,6 +140,7 @@ impl Client {
     /// [`Decode`]: crate::ErrorKind::Decode
     /// [`Forbidden`]: crate::ErrorKind::Forbidden
     /// [`HttpSetup`]: crate::ErrorKind::HttpSetup
+    /// [`InvalidAddress`]: crate::ErrorKind::InvalidAddress
     /// [`NoRuntime`]: crate::ErrorKind::NoRuntime
     /// [`NoToken`]: crate::ErrorKind::NoToken
     /// [`NotFound`]: crate::ErrorKind::NotFound
@@ -156,14 +162,13 @@ impl Client {
         time: Duration,
     ) -> Result<TransientToken, Error> {
         let call = self.call(self.address(), Operation::TransientToken, time);
-        call.run(get_transient_token, TransientToken::from_wire).await
+        call.run(get_transient_token, read_transient_token).await
     }
 
     /// The same in one attempt, for a connection that was just verified.
     pub(crate) async fn try_token(&self) -> Result<TransientToken, Error> {
         let call = self.call(self.address(), Operation::TransientToken, self.0.settings.timeout);
-        let token =
-            call.attempt(get_transient_token(self.clone()), TransientToken::from_wire).await;
+        let token = call.attempt(get_transient_token(self.clone()), read_transient_token).await;
         token.map_err(|error| call.add_to(error, 1))
     }
 
@@ -228,6 +233,16 @@ impl Client {
         call.run(request, |_, body| Ok(Identity::from_wire(body))).await
     }
 
+    /// The URL of another path of this server, such as `/library/parts/1/file.mkv`: below the path of
+    /// [`address()`](Self::address), without the token. For a player or another HTTP client.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress), as for [`request`](Self::request).
+    pub fn url(&self, path: &str) -> Result<Url, Error> {
+        address::below(self.address(), path)
+    }
+
     /// A request to another path of this server, such as `/library/sections?type=1`: below the path
     /// of [`address()`](Self::address), with the token, the client headers, `Accept:
     /// application/json`, `Accept-Encoding: identity` and `User-Agent`, over the client's
@@ -251,10 +266,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress): the path does not begin with one `/`,
-    /// leads above the address's path, or has a fragment, a backslash or a control character.
+    /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress): the path does not begin with one `/`, or
+    /// has a segment `.` or `..`, a fragment, a backslash, a control character, or white space at its
+    /// end.
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let url = address::below(self.address(), path)?;
+        let url = self.url(path)?;
         let Inner { headers, .. } = &self.0.api.inner;
         Ok(self.0.api.client.request(method, url).headers(headers.clone()))
     }
@@ -315,6 +331,15 @@ impl Client {
         let context = Context { operation, address, token, connect_timeout, timeout };
         Call { client: self, context, deadline: after(Instant::now(), timeout) }
     }
+}
+
+fn read_transient_token(
+    sent_at: Timestamp,
+    body: TransientTokenBody,
+) -> Result<TransientToken, Error> {
+    let TransientTokenBody { media_container: TransientTokenContainer { token } } = body;
+    let token = Token::from_server(token.map(|token| token.0), "MediaContainer.token")?;
+    Ok(TransientToken::new(token, sent_at))
 }
 
 async fn get_transient_token(client: Client) -> Result<ResponseValue<TransientTokenBody>, Raw> {

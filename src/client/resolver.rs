@@ -1,11 +1,14 @@
 //! The resolver: resolves `plex.direct` names with a local address without DNS, and all others with
-//! the system's resolver.
+//! the system's resolver. A name that a token is sent to over plain `http` must lead to a local
+//! address.
 
+use std::fmt;
 use std::io;
 use std::iter;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -33,12 +36,45 @@ static LOOK_UPS: Semaphore = Semaphore::const_new(8);
 /// A name with a public address goes to the system first, which may know a better one, for example
 /// with DNS64, or behind a router without NAT hairpinning. If the system fails, the address in the
 /// name is used.
+///
+/// DNS may answer any name with a public address (a wildcard, a provider's search page) or with
+/// 0.0.0.0 (a blocker). So a name like `nas` or `plex.lan`, which plain `http` is accepted for
+/// without `allow_insecure_http(true)`, leads to local addresses only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resolver {
+    /// The name that leads to local addresses only.
+    guarded: Option<String>,
+}
+
+impl Resolver {
+    /// The resolver of a client with this address and `allow_insecure_http`.
+    pub(crate) fn for_address(address: &Url, allow_insecure_http: bool) -> Self {
+        let is_guarded = address.scheme() == "http" && !allow_insecure_http;
+        Self { guarded: address.domain().filter(|_| is_guarded).map(str::to_owned) }
+    }
+}
+
+/// A guarded name leads to this address, which is not local, and to no other.
 #[derive(Debug)]
-pub(crate) struct Resolver;
+pub(crate) struct NotLocal(pub(crate) IpAddr);
+
+impl fmt::Display for NotLocal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the host's name leads to {}, which is not a local address, so plain `http` would send \
+             the token unencrypted: use `https`, or call `.allow_insecure_http(true)`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotLocal {}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let contained = plex_direct(name.as_str());
+        let is_guarded = self.guarded.as_deref() == Some(name.as_str());
         Box::pin(async move {
             if let Some(ip) = contained.filter(|ip| is_local_ip(*ip)) {
                 return Ok(addrs(ip));
@@ -49,6 +85,7 @@ impl Resolve for Resolver {
             let looked_up = look_up(&LOOK_UPS, move || (name.as_str(), 0).to_socket_addrs());
             match contained {
                 Some(ip) => Ok(or_contained(looked_up, ip).await),
+                None if is_guarded => local_only(looked_up.await?),
                 None => Ok(Box::new(looked_up.await?) as Addrs),
             }
         })
@@ -58,6 +95,15 @@ impl Resolve for Resolver {
 /// reqwest replaces port 0 with the URL's.
 fn addrs(ip: IpAddr) -> Addrs {
     Box::new(iter::once(SocketAddr::new(ip, 0)))
+}
+
+/// The local ones of a guarded name's addresses.
+fn local_only(found: impl Iterator<Item = SocketAddr>) -> Result<Addrs, BoxError> {
+    let (local, other): (Vec<_>, Vec<_>) = found.partition(|found| is_local_ip(found.ip()));
+    match other.first() {
+        Some(other) if local.is_empty() => Err(NotLocal(other.ip()).into()),
+        _ => Ok(Box::new(local.into_iter())),
+    }
 }
 
 /// The system's result, or the address in the name if the system fails or is too slow.
@@ -85,20 +131,7 @@ async fn look_up<T: Send + 'static>(
         let _permit = permit;
         system()
     });
-    Ok(found.await?.map_err(|error| out_of_files().unwrap_or(error))?)
-}
-
-/// The error of a process (EMFILE) or a system (ENFILE) that has no file descriptors left, if so.
-/// Opens a socket to find out, because `getaddrinfo` does not always report it.
-pub(crate) fn out_of_files() -> Option<io::Error> {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_out_of_files)
-}
-
-/// Whether an error says that there are no file descriptors left.
-pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
-    // WSAEMFILE of Winsock; ENFILE and EMFILE, the same numbers on every Unix.
-    let codes: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+    Ok(found.await??)
 }
 
 #[cfg(test)]
@@ -118,7 +151,7 @@ mod tests {
         use std::task::{Context, Poll, Waker};
 
         let resolve = |name: &str| {
-            let mut resolving = pin!(Resolver.resolve(name.parse().unwrap()));
+            let mut resolving = pin!(Resolver::default().resolve(name.parse().unwrap()));
             match resolving.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(result) => result,
                 Poll::Pending => panic!("it waits"),
@@ -146,8 +179,60 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_resolves_other_names() {
-        let found = Resolver.resolve("localhost".parse().unwrap()).await.unwrap();
+        let found = Resolver::default().resolve("localhost".parse().unwrap()).await.unwrap();
         assert!(ips(found).iter().all(IpAddr::is_loopback));
+    }
+
+    #[test]
+    fn only_the_clients_own_name_over_http_is_guarded() {
+        for (address, allow, guarded) in [
+            ("http://nas:32400", false, Some("nas")),
+            ("http://plex.HOME./plex", false, Some("plex.home.")),
+            ("http://nas:32400", true, None),
+            ("https://nas:32400", false, None),
+            ("http://192.168.1.20", false, None),
+            ("http://[fd00::20]", false, None),
+        ] {
+            let resolver = Resolver::for_address(&address.parse().unwrap(), allow);
+            assert_eq!(resolver.guarded.as_deref(), guarded, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guarded_name_leads_to_local_addresses_only() {
+        let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 0);
+        let all = ["203.0.113.5", "192.168.1.20", "2001:db8::1", "fd00::20", "0.0.0.0", "fe80::1"];
+        let found = local_only(all.map(at).into_iter()).unwrap();
+        assert_eq!(ips(found), ["192.168.1.20", "fd00::20", "fe80::1"].map(|ip| at(ip).ip()));
+        for public in ["203.0.113.5", "2001:db8::1", "0.0.0.0", "::", "::ffff:8.8.8.8"] {
+            let error = local_only([at(public)].into_iter()).err().unwrap();
+            assert_eq!(error.downcast_ref::<NotLocal>().unwrap().0, at(public).ip());
+        }
+        let guarded = Resolver::for_address(&"http://localhost".parse().unwrap(), false);
+        let found = guarded.resolve("localhost".parse().unwrap()).await.unwrap();
+        assert!(ips(found).iter().all(IpAddr::is_loopback));
+    }
+
+    /// The system's DNS can't be changed in a test: another resolver returns the same error.
+    #[tokio::test]
+    async fn a_name_that_is_not_local_is_an_invalid_address_without_a_retry() {
+        struct Wildcard;
+
+        impl Resolve for Wildcard {
+            fn resolve(&self, _: Name) -> Resolving {
+                Box::pin(async { local_only(iter::once(([203, 0, 113, 5], 0).into())) })
+            }
+        }
+
+        let client = crate::Client::builder("http://nas:32400").token("t").client_identifier("c");
+        let client = client.configure_http(|http| http.tls_certs_only([]).dns_resolver(Wildcard));
+        let client = client.build().unwrap();
+        let error = client.transient_token().await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (crate::ErrorKind::InvalidAddress, 0));
+        let text = error.to_string();
+        for part in ["http://nas:32400", "203.0.113.5", "`.allow_insecure_http(true)`"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,15 +283,5 @@ mod tests {
         open.send(()).unwrap();
         assert!(hangs.await.unwrap().unwrap());
         assert_eq!(waits.await.unwrap().unwrap(), "found");
-    }
-
-    #[test]
-    fn a_process_without_file_descriptors_is_told_apart() {
-        let codes = if cfg!(windows) { [10024, 10024] } else { [23, 24] };
-        assert!(codes.map(io::Error::from_raw_os_error).iter().all(is_out_of_files));
-        for error in [io::ErrorKind::NotFound.into(), io::Error::from_raw_os_error(2)] {
-            assert!(!is_out_of_files(&error), "{error}");
-        }
-        assert!(out_of_files().is_none());
     }
 }

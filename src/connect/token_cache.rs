@@ -10,7 +10,7 @@ use super::flight::{Flight, SPACING, Turn};
 use crate::client::{Client, after};
 use crate::connect::Connected;
 use crate::error::{Error, ErrorKind};
-use crate::token::{IntoToken, TransientToken};
+use crate::token::{Token, TransientToken};
 
 /// A token with less time left is refreshed. One hour is longer than one use takes, and short
 /// compared with 48 hours.
@@ -165,8 +165,8 @@ impl TokenCache {
 
     /// Drops this token from the cache, because a server answered 401. Does nothing if the cache
     /// has another token by now.
-    pub fn invalidate(&self, token: impl IntoToken) {
-        let Ok(refused) = token.into_token() else { return };
+    pub fn invalidate(&self, token: impl TryInto<Token>) {
+        let Ok(refused) = token.try_into() else { return };
         self.0.flight.with(|cached| {
             cached.token.take_if(|token| token.expose_secret() == refused.expose_secret());
         });

@@ -1,5 +1,6 @@
 //! What is read from a response of status 200, however the server writes it, and what is refused.
 
+use plex_auth::wire::Lenient;
 use plex_auth::{Device, Error, ErrorKind, Source, TransientToken};
 use support::{Server, json, leak, respond};
 
@@ -65,6 +66,10 @@ async fn a_connection_without_uri_is_built_from_its_parts_and_the_parts_come_fro
             ("http://[2001:db8::1]/", "http", "2001:db8::1", 80),
         ),
         (
+            r#"{"uri":"http://010.0.0.1","protocol":"HTTPS","address":"10.0.0.1"}"#,
+            ("https://10.0.0.1/", "HTTPS", "10.0.0.1", 443),
+        ),
+        (
             r#"{"uri":"https://[::1]/plex","protocol":7,"address":[],"port":65536,"local":{}}"#,
             ("https://[::1]/plex", "https", "::1", 443),
         ),
@@ -95,13 +100,23 @@ async fn unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_
     let _recording = tracing::subscriber::set_default(subscriber);
     let unusable = r#"{"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
         {"protocol":"ftp","address":"10.0.2.3","port":32400},{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
-        {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"}"#;
+        {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"},
+        {"uri":"http://192.168.001.020"},{"uri":"http://10.0.5"},{"uri":"http:127.0.0.1"},
+        {"uri":"https://0x7f.1:32400","protocol":"https","address":"0x7f.1","port":32400},
+        {"protocol":"http","address":"192.168.001.020"},{"protocol":"http","address":"167772165"},
+        {"protocol":"https","address":"a/b"},{"protocol":"https","address":"u@a"},
+        {"protocol":"https","address":"a:1"},{"protocol":"https","address":"fe80::1%eth0"},
+        {"protocol":"ht tp","address":"a"},{"protocol":"https","address":"10.0.0.1 "}"#;
     let (good, many) = (r#"{"uri":"https://good"}"#, "{},".repeat(340_000));
     let device = found(connections(&format!("{unusable},{good},{many}{good}")));
     assert_eq!(uris(&device.await.unwrap()), ["https://good/"]);
-    let log = log.lock().unwrap();
-    assert_eq!(log.matches("connections of a device ignored").count(), 1, "{log}");
-    assert!(log.contains("unusable=999"), "{log}");
+    assert_eq!(log.lock().unwrap().matches("connections of a device ignored").count(), 1);
+    assert!(log.lock().unwrap().contains("unusable=999"), "{log:?}");
+
+    let many: String = (0..2_000).map(|n| format!("<Connection uri='https://a{n}'/>")).collect();
+    let device = format!("<Device clientIdentifier='243b47' accessToken='a'>{many}</Device>");
+    let xml = format!("<MediaContainer>{device}</MediaContainer>");
+    assert_eq!(found(respond(200, &[], xml)).await.unwrap().connections.len(), 1_000);
 }
 
 #[tokio::test]
@@ -129,6 +144,7 @@ async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
         let error = found(empty).await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::NoDevice, 200));
         assert!(error.to_string().contains("the server does not know this source"), "{error}");
+        assert!(error.to_string().contains("or it is the asked server itself"), "{error}");
     }
     let null = json(r#"{"MediaContainer":null}"#);
     let nameless = device(r#"{"accessToken":"a","clientIdentifier":7}"#);
@@ -158,12 +174,16 @@ async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
     for (body, text) in [
         ("\u{feff}", "got an empty body"),
         ("\n<!DOCTYPE HTML><p>secret", "got HTML"),
-        ("secret", "got a body that can't be read, at line 1, column 1"),
-        ("{\"MediaContainer\":\"secret\"}", "got another shape, at line 1"),
-        ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", "got another shape, at line 1"),
+        ("secret", "got a body that can't be read: is"),
+        ("{\"MediaContainer\":\"secret\"}", "got another shape: is"),
+        ("{\"MediaContainer\":{\"token\":{\"secret\":1}}}", "got another shape: is"),
         ("<secret a='b'/>", "got another shape: is"),
         ("<!DOCTYPE a [<!ENTITY b 'secret'>]><MediaContainer token='&b;'/>", "can't be read: is"),
         (&deep, "can't be read: is"),
+        ("<MediaContainer token='secret'></Other>", "can't be read: is"),
+        ("<MediaContainer token=secret/>", "can't be read: is"),
+        ("{\"MediaContainer\":{\"token\":\"secret\u{1b}\"}}", "can't be read: is"),
+        ("{\"MediaContainer\":{\"token\":\"secret\\ud83d\"}}", "can't be read: is"),
         ("{\"MediaContainer\":{\"token\":\"secret", "ended before it was complete"),
         ("<MediaContainer token='secret'", "ended before it was complete"),
         ("<MediaContainer token='secret'>", "ended before it was complete"),
@@ -176,24 +196,63 @@ async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_name_with_an_invalid_character_costs_neither_the_token_nor_the_addresses() {
+async fn an_odd_name_costs_neither_the_token_nor_the_addresses() {
     let json = r#"{"MediaContainer":{"Device":{"clientIdentifier":"243b47","name":"NAME",
         "accessToken":"a","Connection":{"uri":"https://good"}}}}"#;
     let xml = "<MediaContainer><Device clientIdentifier='243b47' accessToken='a' name='NAME'>
         <Connection uri='https://good'/></Device></MediaContainer>";
     for (body, name, shown) in [
-        (json, &b"K\xE4the"[..], "K\u{fffd}the"),
-        (json, br"TV \ud83d", "TV \u{fffd}"),
-        (json, b"a\x1bb", "a b"),
-        (json, br"a\u001bb", "a\u{fffd}b"),
-        (xml, b"K\xE4the", "K\u{fffd}the"),
-        (xml, b"a&#x1b;b", "a\u{fffd}b"),
+        (json, &b"K\xE4the"[..], Some("K\u{fffd}the")),
+        (json, br"TV \ud83d", None),
+        (json, br"TV \ud83d\udcfa", Some("TV \u{1f4fa}")),
+        (json, br"a\u001bb", Some("a\u{fffd}b")),
+        (xml, b"K\xE4the", Some("K\u{fffd}the")),
+        (xml, b"a&#x1b;b", Some("a\u{fffd}b")),
+        (xml, b"a&#xD83D;b", None),
+        (xml, b"a&unknown;b", None),
+        (xml, b"a&b", None),
     ] {
         let (before, after) = body.split_once("NAME").unwrap();
         let body = [before.as_bytes(), name, after.as_bytes()].concat();
         let device = found(respond(200, &[], body)).await.unwrap();
-        assert_eq!(device.name.as_deref(), Some(shown));
+        assert_eq!(device.name.as_deref(), shown);
         assert_eq!(device.access_token.expose_secret(), "a");
         assert_eq!(uris(&device), ["https://good/"]);
     }
+}
+
+#[test]
+fn a_flag_or_a_port_may_be_a_string() {
+    const ODD: &str = r#"null "" "yes" 2.5 32400.0 -1e99 -1 2 [] [{}] {} {"a":[1]} "\ud83d""#;
+    fn read<T>(json: &str) -> Option<T>
+    where
+        Lenient<T>: serde::de::DeserializeOwned,
+    {
+        serde_json::from_str::<Lenient<T>>(json).unwrap().0
+    }
+    for (flag, forms) in [(true, r#"true 1 "1" "true""#), (false, r#"false 0 "0" "false""#)] {
+        assert!(forms.split(' ').all(|json| read(json) == Some(flag)), "{flag}");
+    }
+    for json in ["32400", "\"32400\""] {
+        assert_eq!(read(json), Some(32400_u16), "{json}");
+    }
+    for json in ODD.split(' ') {
+        assert_eq!(read::<bool>(json), None, "{json}");
+        assert!(read::<u16>(json).is_none_or(|port| port == 2), "{json}");
+    }
+    for json in ["65536", "\"65536\"", "true", "18446744073709551615"] {
+        assert_eq!(read::<u16>(json), None, "{json}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_send_a_token_of_any_visible_ascii() {
+    let sent = r##"a!#$%&'()*,/:;<=>?@[]^`{|}b"##;
+    let transient = token(json(format!(r#"{{"MediaContainer":{{"token":"{sent}"}}}}"#)));
+    let transient = transient.await.unwrap();
+    let server = Server::start(|_| json(r#"{"MediaContainer":{"token":"t"}}"#));
+    let client = server.client().with_token(&transient).unwrap();
+    client.transient_token().await.unwrap();
+    assert_eq!(server.request().header("x-plex-token"), Some(transient.expose_secret()));
+    assert_eq!(transient.expose_secret(), sent);
 }

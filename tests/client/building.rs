@@ -3,10 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use plex_auth::reqwest::StatusCode;
-use plex_auth::{Client, ClientBuilder, Device, Error, ErrorKind, Source, Token, TransientToken};
+use plex_auth::{
+    Client, ClientBuilder, Connected, Connection, Device, Error, ErrorKind, Source, Token,
+    TokenCache, TransientToken,
+};
 use serde::Deserialize;
 use serde_json::json;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
+use support::{Server, good};
 
 assert_impl_all!(Token: std::str::FromStr, TryFrom<String>, TryFrom<&'static str>);
 assert_impl_all!(Token: TryFrom<&'static String>, From<&'static Token>, From<TransientToken>);
@@ -73,6 +77,115 @@ fn plain_http_to_a_public_host_has_to_be_allowed() {
 }
 
 #[test]
+fn an_invalid_address_is_refused_with_advice_and_not_repeated() {
+    for (advice, addresses) in [
+        ("it is empty", &[""][..]),
+        ("must begin with `https://`", &["10.0.0.1:32400", "nas:32400", "ftp://nas", "http:nas"]),
+        ("without quotes", &["\"https://nas:32400\"", "'https://nas:32400", "https://nas:32400”"]),
+        ("white space", &[" http://nas", "http://nas\n", "\u{a0}http://nas", "http://n as"]),
+        ("control character", &["http://n\0as", "http://nas\u{1b}"]),
+        (
+            "write one address",
+            &["https://a,https://b", "https://a:1;https://b:1", "http://a:1,b:1"],
+        ),
+        (
+            "not a URL",
+            &["https://", "https://nas:99999", "http://10.0.0.1:1:1", "http://10.0.0.256"],
+        ),
+        ("IPv6 address in brackets", &["http://::1", "http://fd00::20:32400", "http://[fd00::1"]),
+        ("without a zone", &["http://[fd00::1%25eth0]:32400", "http://fe80::1%eth0:32400"]),
+        ("link-local", &["http://[fe80::1]", "http://169.254.1.1", "http://[::ffff:169.254.1.1]"]),
+        ("stand for no machine", &["http://0.0.0.0", "http://[::]:32400", "http://[::ffff:0:0]"]),
+        ("hyphens", &["https://10.0.2.123.93b1.plex.direct", "https://plex.direct"]),
+        ("behind a slash", &["http://nas/:32400", "http://nas/:32400/"]),
+        ("remove one slash", &["http://nas//", "https://nas:32400//plex", "https://nas/plex//"]),
+        ("plex.tv", &["https://plex.tv", "https://app.plex.tv/desktop/#!/sEcReT"]),
+        ("leave out `/web`", &["http://nas:32400/web", "https://nas:32400/web/", WEB, DEEP, HASH]),
+        ("after the port", &["http://nas/identity", "http://nas/library/sections?t=sEcReT"]),
+        ("credentials", &["https://user@nas", "https://:sEcReT@nas", "https://nas?t=sEcReT"]),
+        ("fragment", &["https://nas/#sEcReT", "https://nas/web#sEcReT"]),
+        ("port is 0", &["https://nas:0"]),
+        ("no request can have", &["https://a{b}.example", "https://nas\"/"]),
+    ] {
+        for address in addresses {
+            let refused = complete(address).build();
+            assert!(!format!("{refused:?}").contains("sEcReT"), "{refused:?}");
+            assert_refused(refused, ErrorKind::InvalidAddress, advice);
+        }
+    }
+    for address in ["HTTP://nas", "https://nas/plex", "https://nas/webhook/", "http://[::1]:1"] {
+        complete(address).build().unwrap();
+    }
+}
+
+const WEB: &str = "https://plex.example.com/web/index.html";
+const DEEP: &str = "https://plex.example.com/plex/web/index.html#!/server/sEcReT";
+const HASH: &str = "https://plex.example.com/web/#!/server/sEcReT";
+
+#[test]
+fn a_prefix_web_of_a_proxy_is_an_address() {
+    for address in ["https://plex.example.com/web", "https://plex.example.com/web/plex/"] {
+        assert_eq!(complete(address).build().unwrap().address().as_str(), address);
+    }
+}
+
+#[test]
+fn an_ipv4_address_is_four_decimal_numbers() {
+    const OTHERS: &str = "192.168.001.020 192.168.1 10.0.5 3232235796 0x7f.1 0177.0.0.1 127.1 0x7f000001 \
+        10.0.0.0x1 192.168.1.20. 0300.0250.1.24 00.0.0.0 %31%32%37.0.0.1 １２７.0.0.1 127。0。0。1";
+    for host in OTHERS.split(' ').filter(|host| !host.is_empty()) {
+        for address in
+            [format!("http://{host}"), format!("https://u@{host}:32400/plex?a@127.0.0.1")]
+        {
+            let refused = complete(&address).build();
+            assert_refused(refused, ErrorKind::InvalidAddress, "four decimal numbers");
+        }
+        let kept = json!({ "uri": format!("http://{host}:32400") });
+        serde_json::from_value::<Connection>(kept).unwrap_err();
+    }
+    for host in
+        ["192.168.1.20", "127.0.0.1:32400", "10.0.0.1:1/plex", "10-0-2-123.93b1.plex.direct"]
+    {
+        complete(&format!("http://{host}")).build().unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_resolver_of_the_callers_is_not_checked() {
+    let server = Server::start(|request| good(request, "fresh"));
+    let address = server.url().replace("127.0.0.1", "nas");
+    // 0.0.0.0 is this machine, but not a local address.
+    let this = ([0, 0, 0, 0], 0).into();
+    let client = complete(&address).configure_http(move |http| http.resolve("nas", this));
+    client.build().unwrap().transient_token().await.unwrap();
+    let localhost = server.url().replace("127.0.0.1", "localhost");
+    complete(&localhost).build().unwrap().transient_token().await.unwrap();
+}
+
+#[test]
+fn a_kept_connection_needs_its_uri_only() {
+    let uri = "https://10-0-2-123.93b1.plex.direct:32400/";
+    let connection: Connection = serde_json::from_value(json!({ "uri": uri })).unwrap();
+    assert_eq!(connection, Connection::new(uri.parse().unwrap()));
+    assert_eq!((&*connection.protocol, connection.port), ("https", 32400));
+    assert_eq!(connection.address, "10-0-2-123.93b1.plex.direct");
+    assert!(!connection.local && !connection.relay);
+    let mut changed = Connection::new("http://[fd00::20]".parse().unwrap());
+    assert_eq!((&*changed.address, changed.port), ("fd00::20", 80));
+    changed.relay = true;
+    changed.address = "nas".to_owned();
+    let device = Device::new("243b47", Token::try_from("abc").unwrap(), vec![changed.clone()]);
+    assert_eq!((&*device.client_identifier, device.name.as_deref()), ("243b47", None));
+    let kept = json!(device.connections);
+    assert_eq!(serde_json::from_value::<Vec<Connection>>(kept).unwrap(), [changed]);
+    for uri in ["", "nas", "ftp://nas", "https://u:p@nas", "https://nas?X-Plex-Token=sEcReT"] {
+        let error = serde_json::from_value::<Connection>(json!({ "uri": uri })).unwrap_err();
+        assert_eq!(error.to_string(), "`uri` is not the URL of a connection");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_source_is_named() {
     for (text, part) in [
         ("", "must begin with"),
@@ -110,12 +223,61 @@ fn a_token_and_a_source_come_from_a_configuration() {
 }
 
 #[test]
-fn a_client_takes_every_kind_of_token() {
+fn a_client_and_a_cache_take_every_kind_of_token() {
     let text = "abc".to_owned();
     let token: Token = text.parse().unwrap();
     let transient = TransientToken::for_test(token.clone(), SystemTime::now());
     let client = complete("http://nas").token(&text).token(text).token(&token).build().unwrap();
-    client.with_token(&transient).unwrap().with_token(transient).unwrap();
+    let client = client.with_token(&transient).unwrap().with_token(transient.clone()).unwrap();
+    let cache = TokenCache::new(client.with_token("abc").unwrap());
+    cache.invalidate("abc");
+    cache.invalidate(&transient);
+    cache.invalidate(token);
+}
+
+#[test]
+fn a_token_has_only_the_characters_of_a_token() {
+    let all = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("-._~+==".chars());
+    for token in ["x", "abc", "eyJh.eyJz.c2ln-_", "claims", &all.collect::<String>()] {
+        assert_eq!(Token::try_from(token).unwrap().expose_secret(), token);
+        assert_eq!(token.parse::<Token>().unwrap().expose_secret(), token);
+    }
+    for (text, names) in [
+        ("sEcReT\n", "'\\n' in it"),
+        (" sEcReT", "' ' in it"),
+        ("\u{a0}sEcReT", "'\\u{a0}' in it"),
+        ("sEc\u{202e}ReT", "'\\u{202e}' in it"),
+        ("sEcReT\u{1b}", "'\\u{1b}' in it"),
+        ("sEcReTä", "'ä' in it"),
+        ("\"sEcReT\"", "'\"' in it"),
+        ("'sEcReT'", "'\\'' in it"),
+        ("“sEcReT”", "'“' in it"),
+        ("<sEcReT>", "'<' in it"),
+        ("X-Plex-Token=sEcReT", "'=' in it"),
+        ("=sEcReT", "'=' in it"),
+        ("==", "'=' in it"),
+        ("X-Plex-Token: sEcReT", "':' in it"),
+        ("Bearer sEcReT", "' ' in it"),
+        ("sEcReT&X-Plex-Product=app", "'&' in it"),
+        ("sEcReT%26type=1", "'%' in it"),
+        ("sEcReT?type=1", "'?' in it"),
+        ("https://host:32400/sEcReT", "':' in it"),
+        ("/run/secrets/sEcReT", "'/' in it"),
+        ("{\"token\": \"sEcReT\"}", "'{' in it"),
+        ("${sEcReT}", "'$' in it"),
+        ("%sEcReT%", "'%' in it"),
+    ] {
+        let error = Token::try_from(text).unwrap_err();
+        assert_refused(Err::<(), _>(error.clone()), ErrorKind::InvalidToken, names);
+        let error = error.to_string();
+        assert!(error.ends_with("name, scheme, URL, path or placeholder"), "{error}");
+        assert!(!error.contains("sEcReT") && !error.contains(char::is_control), "{error}");
+        assert_eq!(complete("http://nas").token(text).build().unwrap_err().to_string(), error);
+    }
+    assert_refused(Token::try_from(""), ErrorKind::InvalidToken, "it is empty");
+    for text in ["claim-sEcReT", "Claim-a b"] {
+        assert_refused(Token::try_from(text), ErrorKind::InvalidToken, "it is a claim token");
+    }
 }
 
 #[test]
@@ -128,6 +290,17 @@ fn errors_devices_tokens_and_handles_are_made_without_a_server() {
         .with_candidates([("https://10.0.2.1:32400", error)]);
     assert_eq!(error.candidates().len(), 1);
     assert!(error.to_string().starts_with("no connection works"), "{error}");
+
+    let uri = "https://10-0-2-1.93b1.plex.direct:32400".parse().unwrap();
+    let connection = Connection::new(uri);
+    let token = Token::try_from("secret").unwrap();
+    let client = complete("https://nas.example").build().unwrap();
+    let device = Device::new("243b47", token.clone(), vec![connection.clone()]);
+    let connected = Connected::for_test(client.clone(), device);
+    assert_eq!(connected.connection(), connection);
+    assert_eq!(connected.device().client_identifier, "243b47");
+    let connected = Connected::for_test(client, Device::new("243b47", token, vec![]));
+    assert_eq!(connected.connection().uri.as_str(), "https://nas.example/");
 
     let fetched = SystemTime::now() - Duration::from_secs(47 * 3_600);
     let token = TransientToken::for_test("abc".parse().unwrap(), fetched);

@@ -283,7 +283,6 @@ async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
         (false, format!("https://{}", "a.".repeat(40_000)), "it is too long"),
         (false, "https://169.254.1.1".into(), link_local),
         (false, format!("https://169-254-1-1.{HASH}.plex.direct"), link_local),
-        (false, "https://[fec0::1]".into(), "site-local"),
         (false, "https://[::]".into(), "stand for no machine"),
         (true, "http://169.254.1.1".into(), link_local),
     ];

@@ -40,13 +40,13 @@ impl Search {
     }
 }
 
-/// A token of any characters that it may have, but those that are escaped in quotes.
+/// A token of all the characters that it may have.
 pub fn random_token() -> String {
-    let letters = std::iter::repeat_with(|| {
+    let characters = std::iter::repeat_with(|| {
         char::from(b'!' + (RandomState::new().build_hasher().finish() % 94) as u8)
     });
-    // Without those that a mistake in pasting would explain, or that escaping changes.
-    letters.filter(|letter| !"\"\\'`&?%:<>".contains(*letter)).take(40).collect()
+    let is_right = |char: &char| char.is_ascii_alphanumeric() || "-._~+".contains(*char);
+    characters.filter(is_right).take(40).collect()
 }
 
 /// All that an error shows: `Display`, `Debug`, the server's message, the causes.

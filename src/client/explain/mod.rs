@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::api::Raw;
-use crate::api::body::{self, Undecodable};
+use crate::api::body::Undecodable;
 use crate::error::{Error, ErrorKind, escape};
 use crate::token::Token;
 
@@ -66,24 +65,17 @@ const NOT_SECURE: &str = "no secure connection: the certificate must be valid fo
                           the port must speak TLS";
 const CUT_SHORT: &str = "the response ended before it was complete";
 
-/// Decodes a body that is not plain JSON, or explains the failure.
-pub(crate) async fn fallback<T: DeserializeOwned>(
-    raw: Raw,
-    context: &Context<'_>,
-) -> Result<T, Error> {
-    Err(match raw {
-        Raw::InvalidResponsePayload(body, _) => {
-            return body::decode(&body).map_err(undecodable);
-        }
+/// Why there is no body to decode.
+pub(crate) async fn explain(raw: Raw, context: &Context<'_>) -> Error {
+    match raw {
         Raw::CommunicationError(error)
         | Raw::InvalidUpgrade(error)
         | Raw::ResponseBodyError(error) => transport::explain(error, context),
         Raw::UnexpectedResponse(response) => status::explain(response, context).await,
         // Never returned: `build.rs` removes the error responses before it generates the client.
-        Raw::ErrorResponse(_) | Raw::InvalidRequest(_) | Raw::Custom(_) => {
-            Error::new(ErrorKind::Protocol, "the response could not be read")
-        }
-    })
+        // The caller decodes an `InvalidResponsePayload`.
+        _ => Error::new(ErrorKind::Protocol, "the response could not be read"),
+    }
 }
 
 /// The call's deadline has passed.
@@ -93,19 +85,16 @@ pub(crate) fn timed_out(context: &Context<'_>) -> Error {
 }
 
 /// A body that cannot be decoded.
-fn undecodable(problem: Undecodable) -> Error {
-    let (got, position) = match problem {
+pub(crate) fn undecodable(problem: Undecodable) -> Error {
+    let got = match problem {
         Undecodable::CutShort => return Error::unusable(ErrorKind::BodyCutShort, CUT_SHORT),
-        Undecodable::Empty => ("an empty body", None),
-        Undecodable::Html => ("HTML", None),
-        Undecodable::Shape(position) => ("another shape", position),
-        Undecodable::Syntax(position) => ("a body that can't be read", position),
+        Undecodable::Empty => "an empty body",
+        Undecodable::Html => "HTML",
+        Undecodable::Shape => "another shape",
+        Undecodable::Syntax => "a body that can't be read",
     };
-    let position = position.map(|(line, column)| format!(", at line {line}, column {column}"));
-    let position = position.unwrap_or_default();
     let summary = format!(
-        "expected JSON or XML of a Plex Media Server, got {got}{position}: is there one at this \
-         address?"
+        "expected JSON or XML of a Plex Media Server, got {got}: is there one at this address?"
     );
     Error::unusable(ErrorKind::Decode, summary)
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind as Io};
 
 use super::{CUT_SHORT, Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::api::body::BodyError;
-use crate::client::resolver;
+use crate::client::resolver::NotLocal;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
@@ -17,10 +17,10 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
         };
         return Error::unusable(kind, refused.to_string());
     }
-    let io = io_error(&error);
-    if io.is_some_and(resolver::is_out_of_files) {
-        return no_files_left();
+    if let Some(not_local) = find::<NotLocal>(&error) {
+        return Error::new(ErrorKind::InvalidAddress, not_local.to_string());
     }
+    let io = io_error(&error);
     let is_https = context.address.scheme() == "https";
     let hint = if is_https { String::new() } else { format!("; {MAYBE_HTTPS}") };
     // ETIMEDOUT of `tcp_user_timeout`: sent data was not acknowledged.
@@ -51,19 +51,17 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
                        plex-auth, or `native-tls` or `rustls-no-provider` of reqwest 0.13";
         (ErrorKind::HttpSetup, summary.to_owned())
     } else {
-        let reason = io.map(|error| format!(": {}", error.kind())).unwrap_or_default();
+        // Not every error of the system has a kind, "Too many open files" for example.
+        let reason = io.map(|error| match error.raw_os_error() {
+            Some(_) if error.kind() != Io::ConnectionRefused => format!(": {error}"),
+            _ => format!(": {}", error.kind()),
+        });
+        let reason = reason.unwrap_or_default();
         let summary =
             format!("no connection{reason}; is the server up, and are host and port right?");
         (ErrorKind::Connect, summary + default_port(context))
     };
     Details { source: Some(error.without_url()), ..Details::new(kind, summary) }.into()
-}
-
-/// The process has no file descriptors left.
-pub(crate) fn no_files_left() -> Error {
-    let summary = "no file descriptors are left: close connections and files of this process, or \
-                   raise the limit (`ulimit -n`)";
-    Error::new(ErrorKind::HttpSetup, summary)
 }
 
 /// A hint if the address has no port.
