@@ -50,7 +50,7 @@ pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response
         Err(error) => reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)])),
     };
     // Keeps the URL. Without it, reqwest would parse a placeholder.
-    let builder = http::Response::builder().url(response.url().clone());
+    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
     builder.body(body).unwrap_or_default().into()
 }
 

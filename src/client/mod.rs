@@ -195,7 +195,7 @@ impl Client {
     /// Those of any request, as for [`transient_token`](Self::transient_token).
     pub async fn identity(&self) -> Result<Identity, Error> {
         let call = self.call(Operation::Identity);
-        let request = || self.0.api.get_identity(self.address());
+        let request = || self.0.api.get_identity();
         call.run(request, |_, body| Ok(Identity::from_wire(body))).await
     }
 
@@ -243,7 +243,8 @@ impl Client {
             true => Ok(()),
             false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
         };
-        call.attempt(number, until, self.0.api.get_identity(uri), read).await
+        let api = self.0.api.at(uri);
+        call.attempt(number, until, api.get_identity(), read).await
     }
 
     pub(crate) async fn look_up(
