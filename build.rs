@@ -12,6 +12,7 @@ fn main() {
 
 #[cfg(feature = "codegen")]
 pub mod codegen {
+    use std::collections::BTreeSet;
     use std::error::Error;
     use std::{env, fs, panic};
 
@@ -94,7 +95,7 @@ pub mod codegen {
             settings.with_patch(schema, &patch);
         }
         let client = Generator::new(&settings).generate_tokens(&reduce(&fragment, false)?);
-        let client = client.map_err(|error| error.to_string())?.to_string();
+        let client = client.map_err(|error| error.to_string())?.to_string() + &headers(&fragment);
         let mocks = reduce(&fragment, true)?;
         let mocks = Generator::new(&settings).httpmock(&mocks, "crate::api::generated");
         let mocks = mocks.map_err(|error| error.to_string())?.to_string();
@@ -131,6 +132,52 @@ pub mod codegen {
             schema.as_object_mut().and_then(|schema| schema.remove("additionalProperties"));
         }
         serde_json::from_value(reduced).map_err(|error| error.to_string())
+    }
+
+    /// The headers of each operation: its parameters, and the API key where it needs one.
+    fn headers(fragment: &Value) -> String {
+        let mut names = BTreeSet::new();
+        let mut arms = String::new();
+        let items = fragment["paths"].as_object().into_iter().flat_map(|paths| paths.values());
+        for operation in items.filter_map(Value::as_object).flat_map(|item| item.values()) {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let security = operation.get("security").unwrap_or(&fragment["security"]);
+            let schemes = security.as_array().into_iter().flatten().filter_map(Value::as_object);
+            let schemes = schemes.flat_map(|schemes| schemes.keys());
+            let schemes = schemes.map(|name| &fragment["components"]["securitySchemes"][name]);
+            let described = parameters.map(|parameter| resolve(fragment, parameter)).chain(schemes);
+            let described = described.filter(|described| described["in"] == "header");
+            let described: Vec<_> = described.filter_map(|it| it["name"].as_str()).collect();
+            let constants = described.iter().map(|name| constant(name)).collect::<Vec<_>>();
+            let id = snake_case(operation["operationId"].as_str().unwrap_or_default());
+            arms += &format!("{id:?} => &[{}],", constants.join(","));
+            names.extend(described);
+        }
+        let mut module = String::new();
+        for name in names {
+            let value = name.to_lowercase();
+            module += &format!("pub const {}: &str = {value:?};", constant(name));
+        }
+        format!(
+            "/// Names of headers.\npub mod headers {{ {module} \
+             /// Those of an operation.\npub fn of(operation_id: &str) -> &'static [&'static str] \
+             {{ match operation_id {{ {arms} _ => &[] }} }} }}"
+        )
+    }
+
+    fn constant(header: &str) -> String {
+        header.to_uppercase().replace('-', "_")
+    }
+
+    fn snake_case(name: &str) -> String {
+        let mut snake = String::new();
+        for c in name.chars() {
+            if c.is_uppercase() {
+                snake.push('_');
+            }
+            snake.extend(c.to_lowercase());
+        }
+        snake
     }
 
     fn resolve<'a>(fragment: &'a Value, value: &'a Value) -> &'a Value {

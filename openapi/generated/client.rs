@@ -166,7 +166,7 @@ pub mod types {
             value.parse()
         }
     }
-    ///The response of `GET /identity`, by which a server is verified. Its operation is not described here: it is asked without a token.
+    ///The response with a server's identity.
     #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct IdentityBody {
@@ -313,7 +313,7 @@ pub mod types {
 #[derive(Clone, Debug)]
 /**Client for Plex Media Server: authentication
 
-The two authentication endpoints of a Plex Media Server (PMS): a transient token, and how to reach another source, with a token for it. The sources of these facts are listed in `openapi/README.md`.
+The two authentication endpoints of a Plex Media Server (PMS): a transient token, and how to reach another source, with a token for it; and the server's identity, by which a source is verified. The sources of these facts are listed in `openapi/README.md`.
 
 Version: 1.0.0*/
 pub struct Client {
@@ -378,6 +378,45 @@ const _: () = {
 };
 #[allow(clippy::all)]
 impl Client {
+    /**Get the server's identity
+
+Returns the server's client identifier and version. It needs no token, so it can verify an address before a token is sent there.
+
+Sends a `GET` request to `/identity`
+
+*/
+    pub async fn get_identity<'a>(
+        &'a self,
+    ) -> Result<ResponseValue<types::IdentityBody>, Error<()>> {
+        let url = format!("{}/identity", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_identity",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
     /**Look up how to reach a source
 
 Returns how to reach another server or a provider that this server knows, with an access token for it. Needs an admin's token, or a transient token made from one, and PMS 1.15.4 or newer.
@@ -475,4 +514,55 @@ Arguments:
 pub mod prelude {
     #[allow(unused_imports)]
     pub use super::Client;
+}
+/// Names of headers.
+pub mod headers {
+    pub const X_PLEX_CLIENT_IDENTIFIER: &str = "x-plex-client-identifier";
+    pub const X_PLEX_DEVICE: &str = "x-plex-device";
+    pub const X_PLEX_DEVICE_NAME: &str = "x-plex-device-name";
+    pub const X_PLEX_DEVICE_VENDOR: &str = "x-plex-device-vendor";
+    pub const X_PLEX_MARKETPLACE: &str = "x-plex-marketplace";
+    pub const X_PLEX_MODEL: &str = "x-plex-model";
+    pub const X_PLEX_PLATFORM: &str = "x-plex-platform";
+    pub const X_PLEX_PLATFORM_VERSION: &str = "x-plex-platform-version";
+    pub const X_PLEX_PRODUCT: &str = "x-plex-product";
+    pub const X_PLEX_TOKEN: &str = "x-plex-token";
+    pub const X_PLEX_VERSION: &str = "x-plex-version";
+    /// Those of an operation.
+    pub fn of(operation_id: &str) -> &'static [&'static str] {
+        match operation_id {
+            "get_identity" => &[],
+            "get_source_connection_information" => {
+                &[
+                    X_PLEX_CLIENT_IDENTIFIER,
+                    X_PLEX_PRODUCT,
+                    X_PLEX_VERSION,
+                    X_PLEX_PLATFORM,
+                    X_PLEX_PLATFORM_VERSION,
+                    X_PLEX_DEVICE,
+                    X_PLEX_MODEL,
+                    X_PLEX_DEVICE_VENDOR,
+                    X_PLEX_DEVICE_NAME,
+                    X_PLEX_MARKETPLACE,
+                    X_PLEX_TOKEN,
+                ]
+            }
+            "get_transient_token" => {
+                &[
+                    X_PLEX_CLIENT_IDENTIFIER,
+                    X_PLEX_PRODUCT,
+                    X_PLEX_VERSION,
+                    X_PLEX_PLATFORM,
+                    X_PLEX_PLATFORM_VERSION,
+                    X_PLEX_DEVICE,
+                    X_PLEX_MODEL,
+                    X_PLEX_DEVICE_VENDOR,
+                    X_PLEX_DEVICE_NAME,
+                    X_PLEX_MARKETPLACE,
+                    X_PLEX_TOKEN,
+                ]
+            }
+            _ => &[],
+        }
+    }
 }

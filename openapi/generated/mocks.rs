@@ -7,6 +7,37 @@ pub mod operations {
     //! its inner type with a call to `into_inner()`. This can
     //! be used to explicitly deviate from permitted values.
     use crate::api::generated::*;
+    pub struct GetIdentityWhen(::httpmock::When);
+    impl GetIdentityWhen {
+        pub fn new(inner: ::httpmock::When) -> Self {
+            Self(
+                inner
+                    .method(::httpmock::Method::GET)
+                    .path_matches(regex::Regex::new("^/identity$").unwrap()),
+            )
+        }
+        pub fn into_inner(self) -> ::httpmock::When {
+            self.0
+        }
+    }
+    pub struct GetIdentityThen(::httpmock::Then);
+    impl GetIdentityThen {
+        pub fn new(inner: ::httpmock::Then) -> Self {
+            Self(inner)
+        }
+        pub fn into_inner(self) -> ::httpmock::Then {
+            self.0
+        }
+        pub fn ok(self, value: &types::IdentityBody) -> Self {
+            Self(
+                self
+                    .0
+                    .status(200u16)
+                    .header("content-type", "application/json")
+                    .json_body_obj(value),
+            )
+        }
+    }
     pub struct GetSourceConnectionInformationWhen(::httpmock::When);
     impl GetSourceConnectionInformationWhen {
         pub fn new(inner: ::httpmock::When) -> Self {
@@ -147,6 +178,9 @@ pub mod operations {
 /// adds a method for each operation. These are the equivalent of
 /// type-checked [`mock()`](::httpmock::MockServer::mock) calls.
 pub trait MockServerExt {
+    fn get_identity<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
+    where
+        F: FnOnce(operations::GetIdentityWhen, operations::GetIdentityThen);
     fn get_source_connection_information<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
     where
         F: FnOnce(
@@ -158,6 +192,17 @@ pub trait MockServerExt {
         F: FnOnce(operations::GetTransientTokenWhen, operations::GetTransientTokenThen);
 }
 impl MockServerExt for ::httpmock::MockServer {
+    fn get_identity<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
+    where
+        F: FnOnce(operations::GetIdentityWhen, operations::GetIdentityThen),
+    {
+        self.mock(|when, then| {
+            config_fn(
+                operations::GetIdentityWhen::new(when),
+                operations::GetIdentityThen::new(then),
+            )
+        })
+    }
     fn get_source_connection_information<F>(&self, config_fn: F) -> ::httpmock::Mock<'_>
     where
         F: FnOnce(

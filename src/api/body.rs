@@ -20,6 +20,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) enum BodyError {
     TooLarge(usize),
     Compressed,
+    NotLocal,
 }
 
 impl fmt::Display for BodyError {
@@ -32,6 +33,10 @@ impl fmt::Display for BodyError {
                 "the response is compressed, which was not asked for: a proxy in front of the \
                  server may do it",
             ),
+            Self::NotLocal => f.write_str(
+                "plain `http` led to an address that is not local, which would send the token \
+                 unencrypted",
+            ),
         }
     }
 }
@@ -43,12 +48,21 @@ impl std::error::Error for BodyError {}
 ///
 /// What goes wrong becomes an error of the new body: [`BodyError`], or reqwest's own.
 pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response {
-    let body = match collect(&mut response, max_bytes).await {
-        Ok(read) => reqwest::Body::from(read),
-        Err(error) => reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)])),
-    };
+    match collect(&mut response, max_bytes).await {
+        Ok(read) => with_body(&response, read.into()),
+        Err(error) => refused(&response, error),
+    }
+}
+
+/// The same response, with an error in place of its body.
+pub(super) fn refused(response: &Response, error: impl Into<BoxError>) -> Response {
+    let failed = stream::iter([Err::<Vec<u8>, _>(error.into())]);
+    with_body(response, reqwest::Body::wrap_stream(failed))
+}
+
+fn with_body(response: &Response, body: reqwest::Body) -> Response {
     // Keeps the URL. Without it, reqwest would parse a placeholder.
-    let builder = http::Response::builder().url(response.url().clone());
+    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
     builder.body(body).unwrap_or_default().into()
 }
 

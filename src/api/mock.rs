@@ -1,4 +1,4 @@
-//! Typed mocks of the two endpoints and of `/identity`, for your own tests. Feature `httpmock`.
+//! Typed mocks of the endpoints, for your own tests. Feature `httpmock`.
 //!
 //! Generated from the same fragment as the client, so that a mock can't drift from it.
 //! [`MockServerExt`] adds a method for each endpoint to [`httpmock::MockServer`]; its closure gets
@@ -50,14 +50,23 @@
 //! `allow_insecure_http`.
 //!
 //! ```
-//! use plex_auth::mock::{MockServerExt as _, httpmock::MockServer, identity};
+//! use plex_auth::mock::{MockServerExt as _, httpmock::MockServer};
 //! use plex_auth::wire::{Connection, Device, OneOrMany, SourceBody, SourceContainer};
+//! use plex_auth::wire::{IdentityBody, IdentityContainer};
 //! use plex_auth::{Client, Source, reqwest::Url};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = MockServer::start_async().await;
-//! identity(&server, "243b47");
+//! server.get_identity(|_, then| {
+//!     then.ok(&IdentityBody {
+//!         media_container: IdentityContainer {
+//!             machine_identifier: "243b47".into(),
+//!             ..Default::default()
+//!         },
+//!         ..Default::default()
+//!     });
+//! });
 //! let uri: Url = server.base_url().parse()?;
 //! let connection = Connection { uri: Some(uri.into()), ..Default::default() };
 //! let device = Device {
@@ -142,18 +151,3 @@
 pub use httpmock;
 
 pub use super::generated::mocks::{MockServerExt, operations};
-use super::wire::{IdentityBody, IdentityContainer};
-
-/// Adds a mock of `GET /identity` with this identifier, which `connect` uses to verify a server.
-pub fn identity<'a>(
-    server: &'a httpmock::MockServer,
-    machine_identifier: &str,
-) -> httpmock::Mock<'a> {
-    let machine_identifier = machine_identifier.to_owned();
-    let container = IdentityContainer { machine_identifier, ..Default::default() };
-    let body = IdentityBody { media_container: container };
-    server.mock(|when, then| {
-        when.method(httpmock::Method::GET).path("/identity");
-        then.status(200).json_body_obj(&body);
-    })
-}

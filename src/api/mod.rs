@@ -1,11 +1,16 @@
 //! Everything that touches generated code: the client that `build.rs` generates from
 //! `openapi/plex-auth.json`, and the hooks that run for each request.
 
-use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
-use reqwest::{Method, Request, Response, StatusCode, Url};
+use std::time::Duration;
+
+use body::BodyError;
+use generated::headers;
+use progenitor_client::{ClientHooks, OperationInfo};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Request, Response, Url};
+
+use crate::address::is_local_ip;
 
 pub(crate) mod body;
 #[cfg(feature = "httpmock")]
@@ -46,73 +51,74 @@ pub(crate) mod generated {
 
 pub(crate) type Raw = progenitor_client::Error<()>;
 
-pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-plex-token");
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static(headers::X_PLEX_TOKEN);
 pub(crate) const CLIENT_IDENTIFIER: HeaderName =
-    HeaderName::from_static("x-plex-client-identifier");
+    HeaderName::from_static(headers::X_PLEX_CLIENT_IDENTIFIER);
+
+/// How much is read of a server that is not verified yet. An identity has 200 bytes.
+const MAX_UNVERIFIED_BYTES: usize = 16 * 1024;
 
 /// Data for the hooks, progenitor's "inner type". `Debug` redacts the token, because its header
 /// value is marked as sensitive.
 #[derive(Clone, Debug)]
 pub(crate) struct Inner {
-    /// The headers of every request: token, client headers, `Accept`, `Accept-Encoding` and
-    /// `User-Agent`. `/identity` gets only the last three.
+    /// Token, client headers, `Accept`, `Accept-Encoding` and `User-Agent`.
     pub(crate) headers: HeaderMap,
     pub(crate) max_response_bytes: usize,
+    /// Whether over plain `http` only a local peer may answer: nothing else verifies it.
+    pub(crate) is_candidate: bool,
 }
 
 impl ClientHooks<Inner> for generated::Client {
-    /// The headers are replaced, not added to: progenitor sends an `api-version`, which a PMS does
-    /// not know.
+    /// Sends the headers that the operation's description names, and not progenitor's
+    /// `api-version`, which a PMS does not know.
     async fn pre<E>(
         &self,
         request: &mut Request,
-        _: &OperationInfo,
+        operation: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        let is_post = request.method() == Method::POST;
+        // A call has a timer of its own, which may be longer than the client's `timeout`.
+        *request.timeout_mut() = Some(Duration::MAX);
+        let described = headers::of(operation.operation_id);
+        let is_sent = |name: &HeaderName| {
+            [ACCEPT, ACCEPT_ENCODING, USER_AGENT].contains(name)
+                || described.contains(&name.as_str())
+        };
+        // Proxies answer 411 to a request that may have a body and does not say that it has none.
+        let is_empty = request.body().is_none() && !request.method().is_safe();
         let headers = request.headers_mut();
-        headers.clear();
-        let common = self.inner.headers.iter();
-        headers.extend(common.map(|(name, value)| (name.clone(), value.clone())));
-        if is_post {
-            // Proxies answer 411 to a POST without it.
+        headers.remove("api-version");
+        for (name, value) in self.inner.headers.iter().filter(|(name, _)| is_sent(name)) {
+            headers.insert(name, value.clone());
+        }
+        if is_empty {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(())
     }
 
-    /// Limits the body of a 200: the generated code reads no other.
-    async fn exec(&self, request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
+    /// Limits the body of a success: the generated code reads no other.
+    async fn exec(&self, request: Request, operation: &OperationInfo) -> reqwest::Result<Response> {
+        let is_verified = headers::of(operation.operation_id).contains(&headers::X_PLEX_TOKEN);
+        let most = if is_verified { usize::MAX } else { MAX_UNVERIFIED_BYTES };
+        let is_exposed = self.inner.is_candidate && request.url().scheme() == "http";
         let response = self.client.execute(request).await?;
-        Ok(match response.status() {
-            StatusCode::OK => body::within(response, self.inner.max_response_bytes).await,
-            _ => response,
+        let is_local = response.remote_addr().is_some_and(|peer| is_local_ip(peer.ip()));
+        Ok(if !response.status().is_success() {
+            response
+        } else if is_exposed && !is_local {
+            body::refused(&response, BodyError::NotLocal)
+        } else {
+            body::within(response, self.inner.max_response_bytes.min(most)).await
         })
     }
 }
 
 impl generated::Client {
-    /// `GET /identity` below `base`. The server is not verified yet, so the token and the client
-    /// headers are not sent. Source: `getIdentity` in Plex's API description.
-    pub(crate) async fn get_identity(
-        &self,
-        base: &Url,
-    ) -> Result<ResponseValue<wire::IdentityBody>, Raw> {
-        const MAX_BYTES: usize = 16 * 1024;
-
-        let mut url = base.clone();
-        url.set_path(&format!("{}/identity", base.path().trim_end_matches('/')));
-        let mut request = Request::new(Method::GET, url);
-        for name in [ACCEPT, ACCEPT_ENCODING, USER_AGENT] {
-            let value = self.inner.headers.get(&name).cloned();
-            request.headers_mut().extend(value.map(|value| (name, value)));
-        }
-        let response = self.client.execute(request).await?;
-        match response.status() {
-            StatusCode::OK => {
-                let max_bytes = self.inner.max_response_bytes.min(MAX_BYTES);
-                ResponseValue::from_response(body::within(response, max_bytes).await).await
-            }
-            _ => Err(Raw::UnexpectedResponse(response)),
-        }
+    /// The same client for a candidate's address.
+    pub(crate) fn at(&self, address: &Url) -> Self {
+        let base = address.as_str().trim_end_matches('/');
+        let inner = Inner { is_candidate: true, ..self.inner.clone() };
+        Self::new_with_client(base, self.client.clone(), inner)
     }
 }

@@ -76,7 +76,8 @@ impl Client {
         http: Http,
     ) -> Self {
         headers.insert(api::TOKEN, token.header_value());
-        let inner = Inner { headers, max_response_bytes: settings.max_response_bytes };
+        let max_response_bytes = settings.max_response_bytes;
+        let inner = Inner { headers, max_response_bytes, is_candidate: false };
         let base = address.as_str().trim_end_matches('/');
         let api = generated::Client::new_with_client(base, client, inner);
         Self(Arc::new(Shared { api, address, token, settings, http }))
@@ -228,8 +229,7 @@ impl Client {
     /// Those of any request, as for [`transient_token`](Self::transient_token).
     pub async fn identity(&self) -> Result<Identity, Error> {
         let call = self.call(self.address(), Operation::Identity, self.0.settings.timeout);
-        let request =
-            |client: Client| async move { client.0.api.get_identity(client.address()).await };
+        let request = |client: Client| async move { client.0.api.get_identity().await };
         call.run(request, |_, body| Ok(Identity::from_wire(body))).await
     }
 
@@ -315,7 +315,7 @@ impl Client {
             true => Ok(()),
             false => Err(Error::unusable(ErrorKind::WrongServer, "another server answers there")),
         };
-        let answer = call.attempt(self.0.api.get_identity(uri), read).await;
+        let answer = call.attempt(self.0.api.at(uri).get_identity(), read).await;
         answer.map_err(|error| call.add_to(error, 1))
     }
 

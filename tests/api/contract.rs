@@ -107,8 +107,9 @@ fn the_calls_are_exactly_the_operations_of_the_fragment() {
             methods.map(|method| (method.to_uppercase(), path.clone()))
         })
         .collect();
-    let calls = Call::ALL.map(Call::operation).map(|(method, path)| (method.into(), path.into()));
-    assert_eq!(described, BTreeSet::from(calls));
+    let calls = Call::ALL.map(Call::operation).into_iter().chain([("GET", "/identity")]);
+    let calls = calls.map(|(method, path)| (method.into(), path.into()));
+    assert_eq!(described, calls.collect());
 }
 
 #[test]
@@ -139,10 +140,6 @@ fn every_body_has_examples_and_each_is_what_its_schema_allows() {
 fn every_property_is_in_an_example() {
     let examples = FRAGMENT["components"]["examples"].to_string();
     for (schema, described) in FRAGMENT["components"]["schemas"].as_object().unwrap() {
-        // The response of an operation that is not described.
-        if schema.starts_with("Identity") {
-            continue;
-        }
         for name in described["properties"].as_object().into_iter().flat_map(|it| it.keys()) {
             let forms = [format!("\"{name}\":"), format!(" {name}=\\\""), format!("<{name} ")];
             assert!(forms.iter().any(|form| examples.contains(form)), "{schema}.{name}");

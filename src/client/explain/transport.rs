@@ -14,6 +14,7 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
         let kind = match refused {
             BodyError::TooLarge(_) => ErrorKind::BodyTooLarge,
             BodyError::Compressed => ErrorKind::Decode,
+            BodyError::NotLocal => ErrorKind::InvalidAddress,
         };
         return Error::unusable(kind, refused.to_string());
     }
