@@ -6,11 +6,10 @@ use std::time::Duration;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use reqwest::{ClientBuilder, RequestBuilder};
+use reqwest::{ClientBuilder, RequestBuilder, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -34,10 +33,6 @@ impl Baseline {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .http1_only()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
             .pool_idle_timeout(Duration::from_secs(15))
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(30))

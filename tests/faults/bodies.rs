@@ -8,6 +8,7 @@ use crate::case::{CALLER, Case, FRAMINGS, RETURNED, Row, check_requests, fails, 
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "body_cut_short",
         fault: "a body cut short at every byte, in each framing, by a close or a reset",
         result: "`BodyCutShort`; `Decode` for none",
         run: |case| {
@@ -31,11 +32,13 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "json_of_any_type",
         fault: "every JSON type, 100,000 levels, a number of 1,000 digits, in every place",
         result: "the value, where the field is not needed; else `Decode`, `NoToken` or `NoDevice`",
         run: any_json,
     },
     Row {
+        name: "hostile_xml",
         fault: "XML: 100,000 levels, 1 MB of elements, attributes or text, entities of entities",
         result: "the status's error; `Decode` for 200, or `BodyCutShort`",
         run: |case| {
@@ -51,6 +54,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "values_of_300_000_characters",
         fault: "a token, a name, a host and a path of 300,000 characters",
         result: "the value",
         run: |case| {
@@ -73,6 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "error_repeats_the_token",
         fault: "an error that repeats the caller's token, in JSON, XML, HTML and text",
         result: "the error, the token redacted",
         run: |case| {

@@ -12,6 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 
 /// A fault, and what a caller gets.
 pub(crate) struct Row {
+    /// The test's, of at most ten words.
+    pub(crate) name: &'static str,
     pub(crate) fault: &'static str,
     pub(crate) result: &'static str,
     pub(crate) run: fn(&Case),

@@ -14,6 +14,7 @@ use crate::case::{Case, Expected, Row, SHORT, fails};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "certificate_invalid",
         fault: "an unknown issuer, another name, an expired certificate",
         result: "`Tls`, which says so; not retried, nothing sent",
         run: |case| {
@@ -29,6 +30,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "certificate_with_hostile_names",
         fault: "a certificate with a terminal escape, a token, 10,000 characters in its names",
         result: "`Tls` without any of it, in its causes, too",
         run: |case| {
@@ -51,6 +53,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "https_to_a_server_without_tls",
         fault: "a server behind `https` that answers without TLS, or hangs up in the handshake",
         result: "`Tls`, which names `http` when it hung up; not retried, nothing sent",
         run: |case| {
@@ -64,6 +67,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "tls_handshake_without_an_end",
         fault: "a TLS handshake without an end: silent, a byte every 100 ms",
         result: "`Timeout` after `connect_timeout`, not retried",
         run: |case| {
@@ -74,6 +78,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "http_to_a_tls_server",
         fault: "a TLS server behind `http`",
         result: "`Protocol`, which names `https`",
         run: |case| {

@@ -9,6 +9,7 @@ use crate::case::{FRAMINGS, OK, Row, SHORT, TIMES_OUT, check_requests, fails, fr
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "name_unresolved_or_connection_refused",
         fault: "a host's name that does not resolve, a connection that is refused",
         result: "`Connect`, retried twice at most; rebinding protection is named as a cause",
         run: |case| {
@@ -21,6 +22,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "connection_closed_before_the_response",
         fault: "a connection closed or reset at once, after the request, in the middle of the head",
         result: "`Connect`, retried",
         run: |case| {
@@ -37,6 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "silence_in_the_response",
         fault: "silence before the head, in it, after it, in the middle of the body",
         result: "`Timeout` after `timeout`, not retried",
         run: |case| {
@@ -57,6 +60,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "byte_every_100_ms",
         fault: "a byte every 100 ms without an end: status line, headers, body, chunk size",
         result: "`Timeout` after `timeout`, not retried",
         run: |case| {
@@ -74,6 +78,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "kept_alive_connection_closed_by_the_server",
         fault: "a kept-alive connection that the server closed just before the next call",
         result: "the value",
         run: |case| {
@@ -87,6 +92,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "not_http",
         fault: "another protocol, a body without a head, two lengths, a head without an end",
         result: "`Protocol`, not retried",
         run: |case| {

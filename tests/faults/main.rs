@@ -1,7 +1,5 @@
-//! Each fault of the tables, against a hostile server on real sockets. The log of the process is
-//! recorded: a process of its own.
-
-#![allow(clippy::print_stdout, reason = "measured numbers are for people to see")]
+//! Each fault of the tables, against a hostile server on real sockets: a test of its own name. The
+//! log of the process is recorded: a process of its own.
 
 mod bodies;
 mod case;
@@ -12,9 +10,10 @@ mod statuses;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{LazyLock, Mutex};
-use std::thread::Builder;
+use std::sync::{Mutex, OnceLock};
+use std::thread::{Builder, JoinHandle};
 
+use libtest_mimic::{Arguments, Trial};
 use support::Call;
 
 use case::{Case, Row, SEARCH};
@@ -27,39 +26,58 @@ const TABLES: [(&str, &[Row]); 5] = [
     ("Bodies", bodies::ROWS),
 ];
 
-fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLES.iter().flat_map(|(_, rows)| *rows)
-}
-
 static LOG_RECORDS: AtomicUsize = AtomicUsize::new(0);
 /// Where a token was found.
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// How many cases run at once: most of them wait most of the time.
-const WORKERS: usize = 12;
+/// How many faults are tried at once: most of them wait most of the time.
+const WORKERS: usize = 6;
 
-/// The rows that failed. Each case runs in a thread of its own, whose name a panic shows.
-static FAILED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(WORKERS);
     search_log_and_panics();
-    let cases = [(Call::Token, false), (Call::LookUp, true)];
-    let cases = cases.into_iter().flat_map(|case| rows().map(move |row| (row, case)));
-    let (cases, failed) = (Mutex::new(cases), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                loop {
-                    let next = cases.lock().unwrap().next();
-                    let Some((row, (call, https))) = next else { break };
-                    let thread = Builder::new().name(format!("{}, {call:?}", row.fault));
-                    if thread.spawn(move || run(row, call, https)).unwrap().join().is_err() {
-                        failed.lock().unwrap().push(row.fault);
-                    }
-                }
+    let rows = TABLES.iter().flat_map(|(_, rows)| *rows);
+    let faults = rows.map(|row| Fault { row, passed: OnceLock::new() });
+    let faults: &[Fault] = faults.collect::<Vec<_>>().leak();
+    let mut tests: Vec<_> =
+        faults.iter().map(|fault| test(fault.row.name, || check(fault))).collect();
+    tests.push(test("no_fault_shows_a_token", || no_fault_shows_a_token(faults)));
+    tests.push(test("the_table_in_the_docs_is_up_to_date", the_table_in_the_docs_is_up_to_date));
+    libtest_mimic::run(&arguments, tests).exit();
+}
+
+fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}
+
+/// A row, tried once in a process.
+struct Fault {
+    row: &'static Row,
+    passed: OnceLock<bool>,
+}
+
+impl Fault {
+    /// Each call has a thread of its own, whose name a panic shows.
+    fn passes(&self) -> bool {
+        *self.passed.get_or_init(|| {
+            let row = self.row;
+            let calls = [(Call::Token, false), (Call::LookUp, true)].map(|(call, https)| {
+                let thread = Builder::new().name(format!("{}, {call:?}", row.name));
+                thread.spawn(move || run(row, call, https)).unwrap()
             });
-        }
-    });
-    failed.into_inner().unwrap()
-});
+            calls.map(JoinHandle::join).iter().all(Result::is_ok)
+        })
+    }
+}
+
+fn check(fault: &Fault) {
+    assert!(fault.passes(), "{}", fault.row.fault);
+    check_leaks();
+}
 
 fn run(row: &Row, call: Call, https: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -87,19 +105,19 @@ fn search_log_and_panics() {
     }));
 }
 
-/// Each row that fails has panicked in a thread of its name, with the reason.
-#[test]
-fn each_fault_has_its_result() {
-    assert!(FAILED.is_empty(), "{:#?}", *FAILED);
-}
-
-#[test]
-fn no_fault_shows_a_token() {
-    LazyLock::force(&FAILED);
-    println!("{} log records", LOG_RECORDS.load(SeqCst));
-    assert!(LOG_RECORDS.load(SeqCst) > 1_000, "the log was not recorded");
+/// A fault that runs alone is checked, too.
+fn check_leaks() {
     let leaks = LEAKS.lock().unwrap();
     assert!(leaks.is_empty(), "a token shows in {leaks:#?}");
+}
+
+/// Tries those that have not run, so that it means the same when it runs alone.
+fn no_fault_shows_a_token(faults: &[Fault]) {
+    for fault in faults {
+        fault.passes();
+    }
+    assert!(LOG_RECORDS.load(SeqCst) > 1_000, "the log was not recorded");
+    check_leaks();
 }
 
 fn root() -> &'static Path {
@@ -107,7 +125,6 @@ fn root() -> &'static Path {
 }
 
 /// With `UPDATE_DOCS` set it writes the document.
-#[test]
 fn the_table_in_the_docs_is_up_to_date() {
     let path = root().join("docs/faults.md");
     let made = document().replace("\r\n", "\n");
@@ -122,40 +139,10 @@ fn the_table_in_the_docs_is_up_to_date() {
 fn document() -> String {
     let mut text = include_str!("head.md").to_owned();
     for (title, rows) in TABLES {
-        text += &format!("\n## {title}\n\n| fault | result |\n|---|---|\n");
-        for Row { fault, result, .. } in rows {
-            text += &format!("| {fault} | {result} |\n");
+        text += &format!("\n## {title}\n\n| fault | result | test |\n|---|---|---|\n");
+        for Row { name, fault, result, .. } in rows {
+            text += &format!("| {fault} | {result} | `{name}` |\n");
         }
     }
     text + "\n" + include_str!("outside.md")
-}
-
-/// The documents name only tests that exist and run: not ignored, in a file that is compiled, or a
-/// row of the tables.
-#[test]
-fn each_test_that_the_documents_name_runs() {
-    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    let targets = read("tests/Cargo.toml");
-    let text = read("SECURITY.md") + &document();
-    let mut named = 0;
-    for span in text.split('`').skip(1).step_by(2) {
-        let runs = if let Some(fault) = span.strip_prefix("faults: ") {
-            rows().any(|row| row.fault.replace('`', "") == fault)
-        } else if let Some((file, test)) = span.split_once(".rs: ") {
-            let source = read(&format!("tests/{file}.rs"));
-            let before = source.split_once(&format!("fn {test}(")).map(|(before, _)| before);
-            let attributes = before.and_then(|before| before.rsplit("\n\n").next());
-            attributes.is_some_and(|it| it.contains("test]") && !it.contains("#[ignore"))
-                && (targets.contains(&format!("path = \"{file}.rs\""))
-                    || file.split_once('/').is_some_and(|(ring, module)| {
-                        let modules = read(&format!("tests/{ring}/mod.rs"));
-                        modules.contains(&format!("mod {module};"))
-                    }))
-        } else {
-            continue;
-        };
-        assert!(runs, "no such test: {span}");
-        named += 1;
-    }
-    assert!(named > 30, "{named}");
 }

@@ -9,6 +9,7 @@ const TOO_LARGE: Expected = fails(ErrorKind::BodyTooLarge, "(`max_response_bytes
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "body_without_an_end",
         fault: "a body without an end: chunked, with a large `Content-Length`, until the close",
         result: "`BodyTooLarge`, not retried",
         run: |case| {
@@ -25,6 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "body_at_the_limit",
         fault: "a body one byte under, at and over the limit, in each framing",
         result: "the value, the value, `BodyTooLarge`",
         run: |case| {
@@ -39,6 +41,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "body_compressed",
         fault: "a compressed body, named or not, without an end",
         result: "`Decode`, which says so; `identity` and an empty one are no encoding",
         run: |case| {

@@ -8,6 +8,7 @@ use crate::case::{CALLER, Row, fails};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "each_status",
         fault: "each status that has a meaning, and its neighbours",
         result: "the error of the status; 408, 429, 502 to 504, 520 to 524, 530 are transient, no other is retried",
         run: |case| {
@@ -28,6 +29,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "redirect_not_followed",
         fault: "a redirect to the same origin, another port, another host, `http`, nowhere",
         result: "`Redirect`; nothing is sent there",
         run: |case| {

@@ -1,15 +1,19 @@
-//! A server on a real socket that does what a script tells it, and remembers what it was sent.
+//! The harness: a server on a real socket that does what a script says, and remembers its requests.
 //!
 //! ```ignore
 //! let server = Server::start(|_| json(r#"{"MediaContainer":{"token":"fresh"}}"#));
 //! let token = server.client().transient_token().await?;
-//! assert_eq!(server.requests()[0].path(), "/security/token");
+//! assert_eq!(server.request().path(), "/security/token");
 //! ```
 //!
-//! [`Server::start`] asks its script what to do with each request and keeps connections alive.
-//! [`Server::raw`] does the same on each connection, before anything was read from it. Both come
-//! with TLS, see [`tls`]. All servers share one runtime of their own, so that a test can count the
-//! tasks of the client's.
+//! - A script gets each [`Request`] and returns bytes, a [`Step`] or several; [`respond`] and [`json`]
+//!   make bytes. [`Server::raw`] plays its steps on each connection, before it has read anything.
+//! - [`Server::start_tls`] does the same behind TLS, with a certificate of [`tls::AUTHORITY`].
+//! - [`Server::client`] makes a client with short limits that trusts it. [`Call`] is an operation, for
+//!   tests of all of them.
+//! - [`net::Net`] is a network of names with a stopped clock, for tests of time. [`leak`] searches logs
+//!   and errors for tokens.
+//! - Servers run in a runtime of their own, so that [`no_tasks_left`] sees the client's tasks alone.
 
 #![allow(missing_debug_implementations, reason = "nobody prints the harness")]
 #![allow(clippy::type_complexity, reason = "tables of cases")]
@@ -80,7 +84,7 @@ impl From<Vec<u8>> for Steps {
 /// A response with a `Content-Length`, unless `headers` frame the body.
 pub fn respond(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut head = format!("HTTP/1.1 {status} Told\r\n");
+    let mut head = format!("HTTP/1.1 {status} Status\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -155,7 +159,7 @@ pub fn good(request: &Request, token: &str) -> Vec<u8> {
 pub async fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "it never happened");
+        assert!(started.elapsed() < Duration::from_secs(10), "not so within 10 s");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
