@@ -84,7 +84,7 @@ impl ClientHooks<Inner> for generated::Client {
     async fn exec(&self, request: Request, _: &OperationInfo) -> reqwest::Result<Response> {
         let response = self.client.execute(request).await?;
         Ok(match response.status() {
-            StatusCode::OK => body::within(response, self.inner.max_response_bytes).await,
+            StatusCode::OK => body::within(response, self.inner.max_response_bytes).await?,
             _ => response,
         })
     }
@@ -110,7 +110,7 @@ impl generated::Client {
         match response.status() {
             StatusCode::OK => {
                 let max_bytes = self.inner.max_response_bytes.min(MAX_BYTES);
-                ResponseValue::from_response(body::within(response, max_bytes).await).await
+                ResponseValue::from_response(body::within(response, max_bytes).await?).await
             }
             _ => Err(Raw::UnexpectedResponse(response)),
         }
