@@ -183,6 +183,16 @@ mod tests {
         assert!(ips(found).iter().all(IpAddr::is_loopback));
     }
 
+    #[tokio::test]
+    async fn at_most_8_look_ups_ask_the_system_at_once() {
+        const SOON: Duration = Duration::from_millis(100);
+        let all = timeout(10 * SOON, LOOK_UPS.acquire_many(8)).await.unwrap().unwrap();
+        let mut waits = Resolver::default().resolve("localhost".parse().unwrap());
+        assert!(timeout(SOON, &mut waits).await.is_err(), "a ninth one does");
+        drop(all);
+        assert!(waits.await.is_ok());
+    }
+
     #[test]
     fn only_the_clients_own_name_over_http_is_guarded() {
         for (address, allow, guarded) in [
