@@ -79,7 +79,7 @@ fn plain_http_to_a_public_host_has_to_be_allowed() {
 #[test]
 fn an_ipv4_address_is_four_decimal_numbers() {
     const OTHERS: &str = "192.168.001.020 192.168.1 10.0.5 3232235796 0x7f.1 0177.0.0.1 127.1 0x7f000001 \
-        10.0.0.0x1 192.168.1.20. 0300.0250.1.24 00.0.0.0 %31%32%37.0.0.1 １２７.0.0.1 127。0。0。1";
+        10.0.0.0x1 192.168.1.20. 0300.0250.1.24 00.0.0.0 %31%32%37.0.0.1 0x7f.1\\@127.0.0.1 0x7f.1?@127.0.0.1 １２７.0.0.1 127。0。0。1";
     for host in OTHERS.split(' ').filter(|host| !host.is_empty()) {
         for address in
             [format!("http://{host}"), format!("https://u@{host}:32400/plex?a@127.0.0.1")]
