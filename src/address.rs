@@ -238,11 +238,7 @@ pub(crate) fn below(address: &Url, path: &str) -> Result<Url, Error> {
         let below = address.path().trim_end_matches('/').to_owned() + before_query;
         match Url::parse(&format!("{base}{path}")) {
             // Parsing may change a path: `/.. ` loses its blank, and then a segment of the prefix.
-            Ok(url)
-                if url.origin() != address.origin() || decoded(url.path()) != decoded(&below) =>
-            {
-                "the path has white space at its end"
-            }
+            Ok(url) if decoded(url.path()) != decoded(&below) => "the path ends with white space",
             Ok(url) if url.as_str().parse::<http::Uri>().is_ok() => return Ok(url),
             _ => "the path is too long, or has a character in it that no request can have",
         }
@@ -395,6 +391,76 @@ mod tests {
         // `connect` takes a provider at its own name.
         assert_eq!(check(&Url::parse("https://vod.provider.plex.tv").unwrap()), None);
         assert_eq!(check(&Url::parse("https://app.plex.tv").unwrap()), Some(PLEX_TV));
+    }
+
+    #[test]
+    fn an_invalid_address_is_refused_with_advice_and_not_repeated() {
+        for (advice, addresses) in [
+            ("it is empty", &[""][..]),
+            (
+                "must begin with `https://`",
+                &["10.0.0.1:32400", "nas:32400", "ftp://nas", "http:nas"],
+            ),
+            (
+                "without quotes",
+                &["\"https://nas:32400\"", "'https://nas:32400", "https://nas:32400”"],
+            ),
+            ("white space", &[" http://nas", "http://nas\n", "\u{a0}http://nas", "http://n as"]),
+            ("control character", &["http://n\0as", "http://nas\u{1b}"]),
+            (
+                "write one address",
+                &["https://a,https://b", "https://a:1;https://b:1", "http://a:1,b:1"],
+            ),
+            (
+                "not a URL",
+                &["https://", "https://nas:99999", "http://10.0.0.1:1:1", "http://10.0.0.256"],
+            ),
+            (
+                "IPv6 address in brackets",
+                &["http://::1", "http://fd00::20:32400", "http://[fd00::1"],
+            ),
+            ("without a zone", &["http://[fd00::1%25eth0]:32400", "http://fe80::1%eth0:32400"]),
+            (
+                "link-local",
+                &["http://[fe80::1]", "http://169.254.1.1", "http://[::ffff:169.254.1.1]"],
+            ),
+            (
+                "stand for no machine",
+                &["http://0.0.0.0", "http://[::]:32400", "http://[::ffff:0:0]"],
+            ),
+            ("hyphens", &["https://10.0.2.123.93b1.plex.direct", "https://plex.direct"]),
+            ("behind a slash", &["http://nas/:32400", "http://nas/:32400/"]),
+            (
+                "remove one slash",
+                &["http://nas//", "https://nas:32400//plex", "https://nas/plex//"],
+            ),
+            ("plex.tv", &["https://plex.tv", "https://app.plex.tv/desktop/#!/sEcReT"]),
+            ("leave out `/web`", &["http://nas:32400/web", "https://nas:32400/plex/web/"]),
+            ("leave out `/web`", &["https://nas/web/index.html", "https://nas/plex/web/#!/sEcReT"]),
+            ("after the port", &["http://nas/identity", "http://nas/library/sections?t=sEcReT"]),
+            ("credentials", &["https://user@nas", "https://:sEcReT@nas", "https://nas?t=sEcReT"]),
+            ("fragment", &["https://nas/#sEcReT", "https://nas/web#sEcReT"]),
+            ("port is 0", &["https://nas:0"]),
+            ("no request can have", &["https://a{b}.example", "https://nas\"/"]),
+        ] {
+            for address in addresses {
+                let error = parse(address).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidAddress, "{error}");
+                let error = error.to_string();
+                assert!(error.contains(advice) && !error.contains("sEcReT"), "{address}: {error}");
+            }
+        }
+        for address in ["HTTP://nas", "https://nas/plex", "https://nas/webhook/", "http://[::1]:1"]
+        {
+            parse(address).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_prefix_web_of_a_proxy_is_an_address() {
+        for address in ["https://plex.example.com/web", "https://plex.example.com/web/plex/"] {
+            assert_eq!(parse(address).unwrap().as_str(), address);
+        }
     }
 
     #[test]

@@ -12,10 +12,7 @@ use tokio::time::timeout;
 
 use super::xml;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a body is refused. It is the source of the `reqwest::Error` of a read, where
-/// `explain::transport` finds it.
+/// Why a body is refused. `explain` finds it in the `reqwest::Error` of the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum BodyError {
     TooLarge(usize),
@@ -43,41 +40,34 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// The same response, with a body that is collected into one buffer of at most `max_bytes`.
-/// reqwest's own body keeps a whole read buffer alive for every small chunk.
-///
-/// What goes wrong becomes an error of the new body: [`BodyError`], or reqwest's own.
-pub(super) async fn within(mut response: Response, max_bytes: usize) -> Response {
-    match collect(&mut response, max_bytes).await {
-        Ok(read) => with_body(&response, read.into()),
-        Err(error) => refused(&response, error),
-    }
-}
-
-/// The same response, with an error in place of its body.
-pub(super) fn refused(response: &Response, error: impl Into<BoxError>) -> Response {
-    let failed = stream::iter([Err::<Vec<u8>, _>(error.into())]);
-    with_body(response, reqwest::Body::wrap_stream(failed))
-}
-
-fn with_body(response: &Response, body: reqwest::Body) -> Response {
+/// The same response, with its body in one buffer of at most `max_bytes`. reqwest's own body keeps a
+/// whole read buffer alive for every small chunk.
+pub(super) async fn within(mut response: Response, max_bytes: usize) -> reqwest::Result<Response> {
+    let body = reqwest::Body::from(collect(&mut response, max_bytes).await?);
     // Keeps the URL. Without it, reqwest would parse a placeholder.
     let builder = http::Response::builder().status(response.status()).url(response.url().clone());
-    builder.body(body).unwrap_or_default().into()
+    Ok(builder.body(body).unwrap_or_default().into())
 }
 
-async fn collect(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, BoxError> {
+async fn collect(response: &mut Response, max_bytes: usize) -> reqwest::Result<Vec<u8>> {
     if is_compressed(response.headers()) {
-        return Err(BodyError::Compressed.into());
+        return Box::pin(refuse(BodyError::Compressed)).await;
     }
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if chunk.len() > max_bytes.saturating_sub(read.len()) {
-            return Err(BodyError::TooLarge(max_bytes).into());
+            return Box::pin(refuse(BodyError::TooLarge(max_bytes))).await;
         }
         read.extend_from_slice(&chunk);
     }
     Ok(read)
+}
+
+/// A hook can only fail with a `reqwest::Error`. Reading a body that fails is the one way to make one.
+/// Boxed by the callers, because it is rare.
+pub(super) async fn refuse(error: BodyError) -> reqwest::Result<Vec<u8>> {
+    let failing = reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)]));
+    Response::from(http::Response::new(failing)).bytes().await.map(Into::into)
 }
 
 /// The first 64 KiB of an error's body, or as much as arrives within 2 seconds.

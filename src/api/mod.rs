@@ -104,13 +104,13 @@ impl ClientHooks<Inner> for generated::Client {
         let is_exposed = self.inner.is_candidate && request.url().scheme() == "http";
         let response = self.client.execute(request).await?;
         let is_local = response.remote_addr().is_some_and(|peer| is_local_ip(peer.ip()));
-        Ok(if !response.status().is_success() {
-            response
+        if !response.status().is_success() {
+            Ok(response)
         } else if is_exposed && !is_local {
-            body::refused(&response, BodyError::NotLocal)
+            Box::pin(body::refuse(BodyError::NotLocal)).await.map(|_| response)
         } else {
             body::within(response, self.inner.max_response_bytes.min(most)).await
-        })
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_NODES: usize = 20_000;
 /// The document as JSON, or the reason why not: truncated, not well-formed, with a DTD, or nested
 /// too deeply.
 ///
-/// Takes linear time. Only the first 1,000 elements with the same name in one parent are kept.
+/// Takes linear time.
 pub(super) fn to_json(text: &str) -> Result<Value, Undecodable> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -44,7 +44,7 @@ fn element(
                     0 => None,
                     _ => members.entry(name).or_insert_with(|| json!([])).as_array_mut(),
                 };
-                match siblings.filter(|list| list.len() < MAX_ELEMENTS) {
+                match siblings {
                     Some(siblings) => {
                         let child = attributes(&tag)?;
                         *nodes = nodes.saturating_sub(child.len()).saturating_sub(1);

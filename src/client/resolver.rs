@@ -7,6 +7,7 @@ use std::io;
 use std::iter;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
+use std::vec;
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -81,8 +82,7 @@ impl Resolve for Resolver {
             }
             // Without a runtime, the timer and the look-up would panic.
             Handle::try_current()?;
-            // The same look-up as reqwest's own resolver.
-            let looked_up = look_up(&LOOK_UPS, move || (name.as_str(), 0).to_socket_addrs());
+            let looked_up = look_up(&LOOK_UPS, move || system(name.as_str()));
             match contained {
                 Some(ip) => Ok(or_contained(looked_up, ip).await),
                 None if is_guarded => local_only(looked_up.await?),
@@ -118,6 +118,15 @@ where
         Some(_) => Box::new(found),
         None => addrs(ip),
     }
+}
+
+/// The same look-up as reqwest's own resolver.
+fn system(name: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
+    #[cfg(test)]
+    if let Some(ip) = tests::dns(name) {
+        return Ok(vec![SocketAddr::new(ip, 0)].into_iter());
+    }
+    (name, 0).to_socket_addrs()
 }
 
 /// Runs `system` on the blocking pool, once a permit is free.
@@ -183,6 +192,16 @@ mod tests {
         assert!(ips(found).iter().all(IpAddr::is_loopback));
     }
 
+    #[tokio::test]
+    async fn at_most_8_look_ups_ask_the_system_at_once() {
+        const SOON: Duration = Duration::from_millis(100);
+        let all = timeout(10 * SOON, LOOK_UPS.acquire_many(8)).await.unwrap().unwrap();
+        let mut waits = Resolver::default().resolve("localhost".parse().unwrap());
+        assert!(timeout(SOON, &mut waits).await.is_err(), "a ninth one does");
+        drop(all);
+        assert!(waits.await.is_ok());
+    }
+
     #[test]
     fn only_the_clients_own_name_over_http_is_guarded() {
         for (address, allow, guarded) in [
@@ -213,26 +232,23 @@ mod tests {
         assert!(ips(found).iter().all(IpAddr::is_loopback));
     }
 
-    /// The system's DNS can't be changed in a test: another resolver returns the same error.
+    /// A DNS server with a wildcard, which the system's own can't be made in a test.
+    pub(super) fn dns(name: &str) -> Option<IpAddr> {
+        name.ends_with("wildcard.lan").then_some([203, 0, 113, 5].into())
+    }
+
     #[tokio::test]
     async fn a_name_that_is_not_local_is_an_invalid_address_without_a_retry() {
-        struct Wildcard;
-
-        impl Resolve for Wildcard {
-            fn resolve(&self, _: Name) -> Resolving {
-                Box::pin(async { local_only(iter::once(([203, 0, 113, 5], 0).into())) })
-            }
-        }
-
-        let client = crate::Client::builder("http://nas:32400").token("t").client_identifier("c");
-        let client = client.configure_http(|http| http.tls_certs_only([]).dns_resolver(Wildcard));
-        let client = client.build().unwrap();
-        let error = client.transient_token().await.unwrap_err();
+        let client = crate::Client::builder("http://nas.wildcard.lan:32400").token("t");
+        let client = client.client_identifier("c").configure_http(|it| it.tls_certs_only([]));
+        let error = client.build().unwrap().transient_token().await.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (crate::ErrorKind::InvalidAddress, 0));
         let text = error.to_string();
-        for part in ["http://nas:32400", "203.0.113.5", "`.allow_insecure_http(true)`"] {
+        for part in ["http://nas.wildcard.lan", "203.0.113.5", "`.allow_insecure_http(true)`"] {
             assert!(text.contains(part), "{text}");
         }
+        let other = Resolver::default().resolve("nas.wildcard.lan".parse().unwrap()).await;
+        assert_eq!(ips(other.unwrap()), [IpAddr::from([203, 0, 113, 5])]);
     }
 
     #[tokio::test(start_paused = true)]

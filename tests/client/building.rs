@@ -77,62 +77,9 @@ fn plain_http_to_a_public_host_has_to_be_allowed() {
 }
 
 #[test]
-fn an_invalid_address_is_refused_with_advice_and_not_repeated() {
-    for (advice, addresses) in [
-        ("it is empty", &[""][..]),
-        ("must begin with `https://`", &["10.0.0.1:32400", "nas:32400", "ftp://nas", "http:nas"]),
-        ("without quotes", &["\"https://nas:32400\"", "'https://nas:32400", "https://nas:32400”"]),
-        ("white space", &[" http://nas", "http://nas\n", "\u{a0}http://nas", "http://n as"]),
-        ("control character", &["http://n\0as", "http://nas\u{1b}"]),
-        (
-            "write one address",
-            &["https://a,https://b", "https://a:1;https://b:1", "http://a:1,b:1"],
-        ),
-        (
-            "not a URL",
-            &["https://", "https://nas:99999", "http://10.0.0.1:1:1", "http://10.0.0.256"],
-        ),
-        ("IPv6 address in brackets", &["http://::1", "http://fd00::20:32400", "http://[fd00::1"]),
-        ("without a zone", &["http://[fd00::1%25eth0]:32400", "http://fe80::1%eth0:32400"]),
-        ("link-local", &["http://[fe80::1]", "http://169.254.1.1", "http://[::ffff:169.254.1.1]"]),
-        ("stand for no machine", &["http://0.0.0.0", "http://[::]:32400", "http://[::ffff:0:0]"]),
-        ("hyphens", &["https://10.0.2.123.93b1.plex.direct", "https://plex.direct"]),
-        ("behind a slash", &["http://nas/:32400", "http://nas/:32400/"]),
-        ("remove one slash", &["http://nas//", "https://nas:32400//plex", "https://nas/plex//"]),
-        ("plex.tv", &["https://plex.tv", "https://app.plex.tv/desktop/#!/sEcReT"]),
-        ("leave out `/web`", &["http://nas:32400/web", "https://nas:32400/web/", WEB, DEEP, HASH]),
-        ("after the port", &["http://nas/identity", "http://nas/library/sections?t=sEcReT"]),
-        ("credentials", &["https://user@nas", "https://:sEcReT@nas", "https://nas?t=sEcReT"]),
-        ("fragment", &["https://nas/#sEcReT", "https://nas/web#sEcReT"]),
-        ("port is 0", &["https://nas:0"]),
-        ("no request can have", &["https://a{b}.example", "https://nas\"/"]),
-    ] {
-        for address in addresses {
-            let refused = complete(address).build();
-            assert!(!format!("{refused:?}").contains("sEcReT"), "{refused:?}");
-            assert_refused(refused, ErrorKind::InvalidAddress, advice);
-        }
-    }
-    for address in ["HTTP://nas", "https://nas/plex", "https://nas/webhook/", "http://[::1]:1"] {
-        complete(address).build().unwrap();
-    }
-}
-
-const WEB: &str = "https://plex.example.com/web/index.html";
-const DEEP: &str = "https://plex.example.com/plex/web/index.html#!/server/sEcReT";
-const HASH: &str = "https://plex.example.com/web/#!/server/sEcReT";
-
-#[test]
-fn a_prefix_web_of_a_proxy_is_an_address() {
-    for address in ["https://plex.example.com/web", "https://plex.example.com/web/plex/"] {
-        assert_eq!(complete(address).build().unwrap().address().as_str(), address);
-    }
-}
-
-#[test]
 fn an_ipv4_address_is_four_decimal_numbers() {
     const OTHERS: &str = "192.168.001.020 192.168.1 10.0.5 3232235796 0x7f.1 0177.0.0.1 127.1 0x7f000001 \
-        10.0.0.0x1 192.168.1.20. 0300.0250.1.24 00.0.0.0 %31%32%37.0.0.1 １２７.0.0.1 127。0。0。1";
+        10.0.0.0x1 192.168.1.20. 0300.0250.1.24 00.0.0.0 %31%32%37.0.0.1 0x7f.1\\@127.0.0.1 0x7f.1?@127.0.0.1 １２７.0.0.1 127。0。0。1";
     for host in OTHERS.split(' ').filter(|host| !host.is_empty()) {
         for address in
             [format!("http://{host}"), format!("https://u@{host}:32400/plex?a@127.0.0.1")]

@@ -25,6 +25,11 @@ async fn an_identity_is_read_without_sending_the_token() {
         assert_eq!((request.method(), request.target()), ("GET", "/plex/identity"));
         assert!(!request.head.contains(TOKEN), "the token was sent");
     }
+    let escapes = r#"{"MediaContainer":{"machineIdentifier":"\u001b[2J","version":"\u0007"}}"#;
+    let server = Server::start(move |_| json(escapes));
+    let identity = at(&server, "").identity().await.unwrap();
+    assert_eq!(identity.machine_identifier, "\u{fffd}[2J");
+    assert_eq!(identity.version.as_deref(), Some("\u{fffd}"));
     let server = Server::start(|_| respond(404, &[], ""));
     let error = at(&server, "").identity().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
