@@ -88,7 +88,7 @@ pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
 }
 
 /// Whether the body has a `Content-Encoding`. The client asks for none.
-fn is_compressed(headers: &HeaderMap) -> bool {
+pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| {

@@ -41,7 +41,7 @@ impl Retries {
     /// The wait before the next attempt, at least `Retry-After`. `None` if no retries are left, or
     /// if the attempt would start after the deadline.
     pub(crate) fn wait(&mut self, error: &Error) -> Option<Duration> {
-        if error.kind() == ErrorKind::Connect {
+        if error.is_connection_failure() {
             self.connects = self.connects.checked_sub(1)?;
         }
         let wait = self.waits.next()?;

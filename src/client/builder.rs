@@ -237,7 +237,7 @@ impl ClientBuilder {
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(15))
             .dns_resolver(Resolver);
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "rustls-no-provider")]
         let http = http.tls_backend_rustls();
         // Detects a pooled connection whose network is gone; the call is retried.
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -263,7 +263,7 @@ impl ClientBuilder {
                 }
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
                                install them or add some with `configure_http`";
-                let source = Some(error.without_url());
+                let source = Some(error.without_url().into());
                 Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
             })?;
         Ok(Client::from_parts(http, self.headers, address, token, self.settings))

@@ -22,6 +22,8 @@ mod resolver;
 
 pub(crate) use attempts::{Call, Retries, after, check_runtime};
 pub use builder::ClientBuilder;
+#[cfg(feature = "test-util")]
+pub(crate) use explain::meaning;
 pub(crate) use explain::{Context, Operation};
 
 /// A client of one Plex Media Server, with one token.

@@ -122,7 +122,7 @@ impl fmt::Debug for Connect {
 /// # -> Result<plex_auth::TransientToken, plex_auth::Error> {
 /// let server = client.connect(&source).await?;
 /// let mut token = server.client().transient_token().await;
-/// if token.as_ref().is_err_and(|error| error.is_auth()) {
+/// if token.as_ref().is_err_and(|error| error.kind() == plex_auth::ErrorKind::Unauthorized) {
 ///     server.reconnect().await?;
 ///     token = server.client().transient_token().await;
 /// }

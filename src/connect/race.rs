@@ -325,7 +325,7 @@ impl<'a> Race<'a> {
             call.add_to(Error::new(ErrorKind::Timeout, summary), attempts)
         });
         let origin = crate::address::origin(&connection.uri);
-        CandidateError { origin, relay: connection.relay, error }
+        CandidateError { origin, local: connection.local, relay: connection.relay, error }
     }
 }
 

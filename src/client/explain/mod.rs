@@ -13,10 +13,12 @@ use crate::error::{Error, ErrorKind, escape};
 use crate::token::Token;
 
 mod status;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "rustls-no-provider")]
 mod tls;
 mod transport;
 
+#[cfg(feature = "test-util")]
+pub(crate) use status::meaning;
 pub(super) use transport::no_files_left;
 
 /// What a call is for.
@@ -60,7 +62,6 @@ pub(crate) struct Context<'a> {
 const MAYBE_HTTPS: &str = "the port may need `https`";
 const NOT_SECURE: &str = "no secure connection: the certificate must be valid for this host, and \
                           the port must speak TLS";
-const CUT_SHORT: &str = "the response ended before it was complete";
 
 /// Decodes a body that is not plain JSON, or explains the failure.
 pub(crate) async fn fallback<T: DeserializeOwned>(
@@ -69,7 +70,7 @@ pub(crate) async fn fallback<T: DeserializeOwned>(
 ) -> Result<T, Error> {
     Err(match raw {
         Raw::InvalidResponsePayload(body, _) => {
-            return body::decode(&body).map_err(undecodable);
+            return body::decode(&body).map_err(|problem| undecodable(problem, &body, context));
         }
         Raw::CommunicationError(error)
         | Raw::InvalidUpgrade(error)
@@ -93,22 +94,39 @@ pub(crate) fn no_answer() -> Error {
     Error::new(ErrorKind::Connect, "no response yet: the connection may be dead")
 }
 
-/// A body that cannot be decoded.
-fn undecodable(problem: Undecodable) -> Error {
-    let (got, position) = match problem {
-        Undecodable::CutShort => return Error::unusable(ErrorKind::BodyCutShort, CUT_SHORT),
-        Undecodable::Empty => ("an empty body", None),
-        Undecodable::Html => ("HTML", None),
-        Undecodable::Shape(position) => ("another shape", position),
-        Undecodable::Syntax(position) => ("a body that can't be read", position),
+/// A complete body of status 200 that cannot be decoded.
+fn undecodable(problem: Undecodable, body: &[u8], context: &Context<'_>) -> Error {
+    let got = match problem {
+        Undecodable::Empty => "an empty body",
+        Undecodable::Html => "HTML",
+        Undecodable::Shape(_) => "another shape",
+        Undecodable::Syntax(_) | Undecodable::CutShort => "a body that can't be read",
     };
-    let position = position.map(|(line, column)| format!(", at line {line}, column {column}"));
-    let position = position.unwrap_or_default();
+    let title = page_title(&String::from_utf8_lossy(body), context);
     let summary = format!(
-        "expected JSON or XML of a Plex Media Server, got {got}{position}: is there one at this \
-         address?"
+        "expected JSON or XML of a Plex Media Server, got {got}{title}: is there one at this \
+         address? Otherwise a proxy may have answered, with a login page for example"
     );
     Error::unusable(ErrorKind::Decode, summary)
+}
+
+/// The title of an HTML page, in one line and in parentheses, or nothing.
+fn page_title(body: &str, context: &Context<'_>) -> String {
+    let title = title(body).map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
+    let title = title.filter(|title| !title.is_empty());
+    title.map(|title| format!(" ({})", clean(&title, 100, context))).unwrap_or_default()
+}
+
+/// What stands in `<title>`. A doctype, a comment or an XML declaration may stand before it.
+fn title(body: &str) -> Option<&str> {
+    if !body.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
+        return None;
+    }
+    let lower = body.to_ascii_lowercase();
+    let tag = lower.find("<title")?;
+    let start = tag.checked_add(lower.get(tag..)?.find('>')?)?;
+    let end = start.checked_add(lower.get(start..)?.find("</title")?)?;
+    body.get(start..end)?.strip_prefix('>')
 }
 
 /// Peer-supplied text, with the caller's token redacted, escaped, and cut.
