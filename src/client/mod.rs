@@ -113,7 +113,7 @@ impl Client {
     /// - [`NoToken`]: it returned none, as an unclaimed server does;
     /// - those of any request: [`NoRuntime`], [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
     ///   [`Protocol`], [`BadRequest`], [`NotFound`], [`TooManyRequests`], [`Unavailable`],
-    ///   [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
+    ///   [`Proxy`], [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
     ///
     /// [`BadRequest`]: crate::ErrorKind::BadRequest
     /// [`BodyCutShort`]: crate::ErrorKind::BodyCutShort
@@ -126,6 +126,7 @@ impl Client {
     /// [`NoToken`]: crate::ErrorKind::NoToken
     /// [`NotFound`]: crate::ErrorKind::NotFound
     /// [`Protocol`]: crate::ErrorKind::Protocol
+    /// [`Proxy`]: crate::ErrorKind::Proxy
     /// [`Redirect`]: crate::ErrorKind::Redirect
     /// [`Status`]: crate::ErrorKind::Status
     /// [`Timeout`]: crate::ErrorKind::Timeout

@@ -32,6 +32,7 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
     let title = page_title(&text, context);
     let proxy = match proxy.split_once(": ") {
         Some((what, advice)) => format!("{what}{title}: {advice}"),
+        None if proxy.is_empty() => String::new(),
         None => format!("{proxy}{title}"),
     };
     let summary = match kind {
@@ -91,7 +92,7 @@ const NO_IDENTITY: &str = "\
      returns its identity without one";
 pub(super) const FORWARD_PROXY_LOGIN: &str =
     "the proxy of `configure_http` asks for a login: add a user name and a password to its address";
-const NO_ROUTE: &str = "a proxy in front of the server has no route to it (is the server up?)";
+const NO_ROUTE: &str = "a proxy in front of the server has no route to it, or the server is down";
 const UNREACHABLE: &str = "a proxy in front of the server can't reach it: is the server up?";
 const NO_ANSWER: &str = "\
      a proxy in front of the server gave up: the server did not answer in time";
