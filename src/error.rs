@@ -254,8 +254,8 @@ impl Error {
         matches!(self.kind(), ErrorKind::Connect | ErrorKind::BodyCutShort)
     }
 
-    #[allow(dead_code, reason = "for the retries of `attempts.rs`")]
     /// Whether there was a connection, which ended before the response was complete.
+    #[allow(dead_code, reason = "for the retries of `attempts.rs`")]
     pub(crate) fn is_closed(&self) -> bool {
         let is_open = |source: &Arc<reqwest::Error>| !source.is_connect();
         self.is_connection_failure() && self.0.source.as_ref().is_some_and(is_open)

@@ -66,7 +66,7 @@ pub(crate) fn meaning(status: StatusCode) -> (ErrorKind, &'static str, &'static 
         504 | 524 => (Unavailable, "", NO_ANSWER),
         502 | 520..=523 | 530 => (Unavailable, "", UNREACHABLE),
         525 | 526 => (Status, "", NO_TLS),
-        _ => (Status, UNEXPECTED, "a proxy in front of the server may have answered"),
+        _ => (Status, UNEXPECTED, OTHER_SERVER),
     }
 }
 
@@ -78,7 +78,7 @@ const NOT_ALLOWED: &str = "\
      the token may not do this (a source is for an admin's token only, or a transient token made \
      from one)";
 const STARTING: &str = "the server is starting or busy: wait";
-const UNEXPECTED: &str = "an unexpected status: is it a Plex Media Server? See the server's log";
+const UNEXPECTED: &str = "the server failed in an unexpected way: see its log";
 
 const REFUSED: &str = "a proxy in front of the server refused";
 const FORBIDDEN: &str = "\
@@ -96,6 +96,7 @@ const NO_ROUTE: &str = "a proxy in front of the server has no route to it, or th
 const UNREACHABLE: &str = "a proxy in front of the server can't reach it: is the server up?";
 const NO_ANSWER: &str = "\
      a proxy in front of the server gave up: the server did not answer in time";
+const OTHER_SERVER: &str = "a proxy in front of the server, or another server, may have answered";
 const NO_TLS: &str = "\
      Cloudflare can't make a TLS connection to the server: check the server's certificate, or \
      Cloudflare's SSL mode";
