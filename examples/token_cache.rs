@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use httpmock::{Mock, MockServer};
-use plex_auth::{Client, Device, Source, TokenCache, TransientToken};
+use plex_auth::{Client, Device, ErrorKind, Source, TokenCache, TransientToken};
 use serde_json::json;
 
 #[tokio::main]
@@ -95,7 +95,7 @@ async fn look_up(
     let token = cache.token().await?;
     let mut result = use_token(client, &token, source).await;
     if let Err(error) = &result
-        && error.is_auth()
+        && error.kind() == ErrorKind::Unauthorized
     {
         writeln!(out, "  refused:     {error}")?;
         cache.invalidate(&token);

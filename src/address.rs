@@ -209,7 +209,7 @@ pub(crate) fn plex_direct(name: &str) -> Option<IpAddr> {
 
 /// The `plex.direct` name of an address. All groups of an IPv6 address are written, because a label
 /// must not begin or end with a hyphen.
-#[cfg(any(feature = "rustls", test))]
+#[cfg(any(feature = "rustls-no-provider", test))]
 pub(crate) fn plex_direct_name(ip: IpAddr, hash: &str) -> String {
     let label = match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_string().replace('.', "-"),

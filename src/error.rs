@@ -30,15 +30,29 @@ use reqwest::{StatusCode, Url};
 #[derive(Clone)]
 pub struct Error(Arc<Details>);
 
-/// What happened. Each variant says what to do. `Display` is the variant's name, for metrics and
-/// logs.
-///
-/// ```
-/// assert_eq!(plex_auth::ErrorKind::NoDevice.to_string(), "NoDevice");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
+/// Makes `ErrorKind` and `ErrorKind::ALL` of one list.
+macro_rules! error_kinds {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// What happened. Each variant says what to do. `Display` and `Serialize` give the
+        /// variant's name, for metrics and logs.
+        ///
+        /// ```
+        /// assert_eq!(plex_auth::ErrorKind::NoDevice.to_string(), "NoDevice");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// All kinds, for a table of texts or of metrics.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+        }
+    };
+}
+
+error_kinds! {
     /// The address is invalid, or a token must not be sent there. Nothing was sent: correct it as
     /// the text says.
     InvalidAddress,
@@ -50,14 +64,15 @@ pub enum ErrorKind {
     InvalidSetting,
     /// The call was made outside a tokio runtime. Nothing was sent: await it inside one.
     NoRuntime,
-    /// This process can't send requests: no CA certificates, or no TLS library for `https`. Nothing
-    /// was sent.
+    /// This process can't send requests: no CA certificates, no TLS library for `https`, or no
+    /// support for a SOCKS proxy. Nothing was sent.
     HttpSetup,
-    /// No connection, or it was closed before the response. Check that the server is up, and its
-    /// host and port.
+    /// No connection, or it was closed during the TLS handshake or before the response. Check
+    /// that the server is up, its host and port, and a proxy of `configure_http`.
     Connect,
     /// No secure connection. The text says whether the certificate has expired, comes from an
-    /// unknown issuer or is for another name; see also [`Error::suggested_address`].
+    /// unknown issuer or is for another name, or that the port does not speak TLS; see also
+    /// [`Error::suggested_address`].
     Tls,
     /// The call took longer than `timeout`, or a connection longer than `connect_timeout`.
     Timeout,
@@ -67,24 +82,28 @@ pub enum ErrorKind {
     BadRequest,
     /// 401: the server does not accept the token. Get a new one.
     Unauthorized,
-    /// 403: the token may not do this, or a proxy in front of the server refuses. Use an admin's
-    /// token to look up a source.
+    /// 403: the token may not do this. Use an admin's token to look up a source.
     Forbidden,
     /// 404: no such endpoint. Check the address's path, and the server's age.
     NotFound,
     /// 429: wait for [`Error::retry_after`] before the next call.
     TooManyRequests,
-    /// 503: the server is starting or busy. Wait.
+    /// 408, 502, 503, 504, and 520 to 524 and 530 of Cloudflare: the server is starting or busy,
+    /// or a proxy in front of it can't reach it. Wait.
     Unavailable,
+    /// A proxy in front of the server, or the proxy of `configure_http`, refused, or asks for a
+    /// login of its own: a 403 that is not the server's, a 401 with `WWW-Authenticate`, 407, and
+    /// any 401 or 403 for [`Client::identity`](crate::Client::identity). A new token does not
+    /// help: let the proxy pass Plex's paths, or give it what it asks for.
+    Proxy,
     /// 3xx: the server, or a proxy in front of it, points to another address, where no token is
     /// sent.
     Redirect,
-    /// Any other status except 200; also a 401 for a proxy's own login, and a 401 or 403 for
-    /// [`Client::identity`](crate::Client::identity). See [`Error::status`].
+    /// Any other status except 200. See [`Error::status`].
     Status,
     /// The response is larger than `max_response_bytes`.
     BodyTooLarge,
-    /// The response ended before it was complete. Try again.
+    /// The response has status 200, and ended before it was complete. Try again.
     BodyCutShort,
     /// The response has status 200, but is neither the JSON nor the XML that was expected. Check
     /// that there is a Plex Media Server at this address.
@@ -107,23 +126,8 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-impl ErrorKind {
-    /// The kind of a response with another status than 200.
-    pub(crate) fn of_status(status: StatusCode) -> Self {
-        match status.as_u16() {
-            300..=399 => Self::Redirect,
-            400 => Self::BadRequest,
-            401 => Self::Unauthorized,
-            403 => Self::Forbidden,
-            404 => Self::NotFound,
-            429 => Self::TooManyRequests,
-            503 => Self::Unavailable,
-            _ => Self::Status,
-        }
-    }
-}
-
 /// Everything an [`Error`] knows.
+#[derive(Clone)]
 pub(crate) struct Details {
     pub(crate) kind: ErrorKind,
     /// What happened and what to do.
@@ -133,14 +137,12 @@ pub(crate) struct Details {
     pub(crate) origin: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) status: Option<StatusCode>,
-    /// Whether a proxy refused: with its own login, or with a 403 page.
-    pub(crate) is_proxy_refusal: bool,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) server_code: Option<i64>,
     pub(crate) server_message: Option<String>,
     pub(crate) suggested_address: Option<Url>,
     pub(crate) candidates: Vec<CandidateError>,
-    pub(crate) source: Option<reqwest::Error>,
+    pub(crate) source: Option<Arc<reqwest::Error>>,
 }
 
 impl Details {
@@ -152,7 +154,6 @@ impl Details {
             origin: None,
             attempts: 0,
             status: None,
-            is_proxy_refusal: false,
             retry_after: None,
             server_code: None,
             server_message: None,
@@ -169,7 +170,8 @@ impl Details {
         }
         f.write_str(&self.summary)?;
         if let Some(message) = &self.server_message {
-            write!(f, "; the server says: {message}")?;
+            let who = if self.kind == ErrorKind::Proxy { "it" } else { "the server" };
+            write!(f, "; {who} says: {message}")?;
         }
         if let Some(code) = self.server_code {
             write!(f, " (code {code})")?;
@@ -218,9 +220,9 @@ impl Error {
         Details { status: Some(StatusCode::OK), ..Details::new(kind, summary) }.into()
     }
 
-    /// Changes an error. Does nothing if it has clones.
+    /// Changes an error, but not its clones.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Details)) -> Self {
-        Arc::get_mut(&mut self.0).map(change);
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -245,32 +247,25 @@ impl Error {
     }
 
     /// Whether this is a transient failure, which is retried and may not happen again:
-    /// [`ErrorKind::Connect`], 408, 429, 502, 503, 504, and 520 to 524 and 530 of Cloudflare. A
-    /// time-out is not: the call has used its time. For [`ErrorKind::Unreachable`], whether a
-    /// candidate failed transiently.
+    /// [`ErrorKind::Connect`], [`BodyCutShort`](ErrorKind::BodyCutShort),
+    /// [`TooManyRequests`](ErrorKind::TooManyRequests) and
+    /// [`Unavailable`](ErrorKind::Unavailable). A time-out is not: the call has used its time. For
+    /// [`ErrorKind::Unreachable`], whether a candidate failed transiently.
     pub fn is_retryable(&self) -> bool {
-        let status = self.status().map_or(0, |status| status.as_u16());
-        self.kind() == ErrorKind::Connect
-            || matches!(status, 408 | 429 | 502..=504 | 520..=524 | 530)
+        matches!(self.kind(), ErrorKind::TooManyRequests | ErrorKind::Unavailable)
+            || self.is_connection_failure()
             || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
     }
 
-    /// Whether a connection failed or was closed.
+    /// Whether there was no connection, or it ended before the response was complete.
     pub(crate) fn is_connection_failure(&self) -> bool {
         matches!(self.kind(), ErrorKind::Connect | ErrorKind::BodyCutShort)
     }
 
-    /// Whether a connection was closed before the response, or in the middle of it.
+    /// Whether there was a connection, which ended before the response was complete.
     pub(crate) fn is_closed(&self) -> bool {
-        let is_connect = self.0.source.as_ref().is_some_and(reqwest::Error::is_connect);
-        self.is_connection_failure() && !is_connect
-    }
-
-    /// Whether the token was refused, so that a new one may help: 401 or 403, except for a proxy's
-    /// own login or its 403 page.
-    pub fn is_auth(&self) -> bool {
-        let is_refusal = matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden);
-        is_refusal && !self.0.is_proxy_refusal
+        let is_open = |source: &Arc<reqwest::Error>| !source.is_connect();
+        self.is_connection_failure() && self.0.source.as_ref().is_some_and(is_open)
     }
 
     /// The origin of the request: scheme, host and port.
@@ -307,12 +302,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let details = &*self.0;
-        match details.kind {
-            ErrorKind::InvalidAddress => f.write_str("invalid address: ")?,
-            ErrorKind::InvalidToken => f.write_str("invalid token: ")?,
-            ErrorKind::InvalidSource => f.write_str("invalid source: ")?,
-            ErrorKind::InvalidSetting => f.write_str("invalid setting: ")?,
-            _ => {}
+        // `InvalidAddress` is "invalid address".
+        if let Some(what) = details.kind.to_string().strip_prefix("Invalid") {
+            write!(f, "invalid {}: ", what.to_lowercase())?;
         }
         match &details.origin {
             Some(origin) => write!(f, "{} at {}: ", details.operation, shorten(origin, 100))?,
@@ -332,7 +324,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -340,6 +332,7 @@ impl std::error::Error for Error {
 #[derive(Clone, Debug)]
 pub struct CandidateError {
     pub(crate) origin: String,
+    pub(crate) local: bool,
     pub(crate) relay: bool,
     pub(crate) error: Error,
 }
@@ -348,6 +341,11 @@ impl CandidateError {
     /// Scheme, host and port of the connection.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Whether it is flagged local: in the source's own network.
+    pub fn is_local(&self) -> bool {
+        self.local
     }
 
     /// Whether it goes through a relay.
@@ -384,13 +382,10 @@ pub(crate) fn escape(text: &str, most: usize) -> String {
 }
 
 fn shorten(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most) {
-        None => Cow::Borrowed(text),
-        Some(_) => {
-            let kept = text.chars().take(most.saturating_sub(1));
-            Cow::Owned(kept.chain(['…']).collect())
-        }
+    if text.chars().nth(most).is_none() {
+        return text.into();
     }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -414,6 +409,7 @@ mod tests {
     fn ten_candidates_are_shown_with_100_characters_each() {
         let candidate = CandidateError {
             origin: format!("https://{}", "a".repeat(10_000)),
+            local: false,
             relay: true,
             error: Error::new(ErrorKind::Skipped, "it is far"),
         };

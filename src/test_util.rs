@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 
-use crate::client::Client;
+use crate::client::{Client, meaning};
 use crate::connect::{Connected, Found, Options};
-use crate::error::{CandidateError, Details, Error, ErrorKind};
+use crate::error::{Details, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
 use crate::token::{Timestamp, Token, TransientToken};
 
-/// For tests of code that handles errors. The setters have no effect on an error that has clones.
+/// For tests of code that handles errors. A setter changes the error, but not its clones.
 impl Error {
     /// An error of a kind, with a matching status.
     ///
@@ -22,16 +22,10 @@ impl Error {
     /// assert!(error.is_retryable() && error.retry_after().is_some());
     /// ```
     pub fn for_test(kind: ErrorKind) -> Self {
-        let statuses = [302_u16, 400, 401, 403, 404, 429, 500, 503];
+        let statuses = [302_u16, 400, 401, 403, 404, 407, 429, 500, 503];
         let mut statuses = statuses.into_iter().filter_map(|code| StatusCode::from_u16(code).ok());
-        let status = statuses.find(|status| ErrorKind::of_status(*status) == kind);
+        let status = statuses.find(|status| meaning(*status).0 == kind);
         Details { status, ..Details::new(kind, "an error made for a test") }.into()
-    }
-
-    /// The text, in place of "an error made for a test".
-    #[must_use]
-    pub fn with_text(self, text: impl Into<String>) -> Self {
-        self.with(|details| details.summary = text.into())
     }
 
     /// What [`status()`](Self::status) returns.
@@ -44,21 +38,6 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(self, wait: Duration) -> Self {
         self.with(|details| details.retry_after = Some(wait))
-    }
-
-    /// What [`candidates()`](Self::candidates) returns: origins, such as
-    /// `https://10.0.2.123:32400`, and their errors.
-    #[must_use]
-    pub fn with_candidates<T: Into<String>>(
-        self,
-        candidates: impl IntoIterator<Item = (T, Error)>,
-    ) -> Self {
-        let candidate = |(origin, error): (T, Error)| CandidateError {
-            origin: origin.into(),
-            relay: false,
-            error,
-        };
-        self.with(|details| details.candidates = candidates.into_iter().map(candidate).collect())
     }
 }
 

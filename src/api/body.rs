@@ -100,7 +100,6 @@ pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
 pub(crate) enum Undecodable {
     Empty,
     Html,
-    CutShort,
     /// Valid JSON or XML of another structure.
     Shape,
     Syntax,
@@ -117,10 +116,10 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Undecodable>
         return Err(Undecodable::Html);
     }
     if text.starts_with('<') {
-        return T::deserialize(xml::to_json(&text)?).map_err(|_| Undecodable::Shape);
+        let json = xml::to_json(&text).ok_or(Undecodable::Syntax)?;
+        return T::deserialize(json).map_err(|_| Undecodable::Shape);
     }
     serde_json::from_str(&text).map_err(|error| match error.classify() {
-        Category::Eof if text.starts_with(['{', '[']) => Undecodable::CutShort,
         Category::Data => Undecodable::Shape,
         _ => Undecodable::Syntax,
     })

@@ -3,11 +3,9 @@
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion::Implicit1_0;
-use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value, json};
 
-use super::body::Undecodable;
 use super::wire::MAX_ELEMENTS;
 
 /// Deeper documents are refused, as serde_json does.
@@ -15,18 +13,17 @@ const MAX_DEPTH: usize = 128;
 /// How many attributes and elements are kept in all: each takes up to 700 bytes.
 const MAX_NODES: usize = 20_000;
 
-/// The document as JSON, or the reason why not: truncated, not well-formed, with a DTD, or nested
-/// too deeply.
+/// The document as JSON. `None` if it is truncated, not well-formed, has a DTD, or is nested too
+/// deeply.
 ///
 /// Takes linear time.
-pub(super) fn to_json(text: &str) -> Result<Value, Undecodable> {
+pub(super) fn to_json(text: &str) -> Option<Value> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut nodes = MAX_NODES;
     let document = element(&mut reader, Map::new(), MAX_DEPTH, &mut nodes)?;
     let root = document.into_iter().next();
-    let root = root.and_then(|(name, root)| Some(json!({ name: root.get(0)? })));
-    root.ok_or(Undecodable::Syntax)
+    root.and_then(|(name, root)| Some(json!({ name: root.get(0)? })))
 }
 
 /// An element's members: its attributes, and its children up to its end.
@@ -35,9 +32,9 @@ fn element(
     mut members: Map<String, Value>,
     depth: usize,
     nodes: &mut usize,
-) -> Result<Map<String, Value>, Undecodable> {
+) -> Option<Map<String, Value>> {
     loop {
-        match reader.read_event().map_err(problem)? {
+        match reader.read_event().ok()? {
             Event::Start(tag) => {
                 let name = tag.name().as_ref().to_owned();
                 let siblings = match nodes {
@@ -48,41 +45,30 @@ fn element(
                     Some(siblings) => {
                         let child = attributes(&tag)?;
                         *nodes = nodes.saturating_sub(child.len()).saturating_sub(1);
-                        let depth = depth.checked_sub(1).ok_or(Undecodable::Syntax)?;
+                        let depth = depth.checked_sub(1)?;
                         siblings.push(element(reader, child, depth, nodes)?.into());
                     }
                     None => {
-                        reader.read_to_end(tag.name()).map_err(problem)?;
+                        reader.read_to_end(tag.name()).ok()?;
                     }
                 }
             }
-            Event::End(_) => return Ok(members),
-            Event::Eof if depth == MAX_DEPTH => return Ok(members),
-            Event::Eof => return Err(Undecodable::CutShort),
-            Event::DocType(_) => return Err(Undecodable::Syntax),
+            Event::End(_) => return Some(members),
+            Event::Eof if depth == MAX_DEPTH => return Some(members),
+            Event::Eof | Event::DocType(_) => return None,
             _ => {}
         }
     }
 }
 
-/// The other syntax errors mean that the text ends inside a tag, a comment or the like.
-fn problem(error: quick_xml::Error) -> Undecodable {
-    match error {
-        quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => Undecodable::Syntax,
-        quick_xml::Error::Syntax(_)
-        | quick_xml::Error::IllFormed(IllFormedError::MissingEndTag(_)) => Undecodable::CutShort,
-        _ => Undecodable::Syntax,
-    }
-}
-
-fn attributes(tag: &BytesStart<'_>) -> Result<Map<String, Value>, Undecodable> {
+fn attributes(tag: &BytesStart<'_>) -> Option<Map<String, Value>> {
     let mut members = Map::new();
     // Of duplicate attributes the first is kept: an error would help nobody.
     for attribute in tag.attributes().with_checks(false).take(MAX_ELEMENTS) {
-        let attribute = attribute.map_err(|_| Undecodable::Syntax)?;
+        let attribute = attribute.ok()?;
         // A value with a reference to no character is left out.
         let Ok(value) = attribute.normalized_value(Implicit1_0) else { continue };
         members.entry(attribute.key.as_ref()).or_insert_with(|| value.into());
     }
-    Ok(members)
+    Some(members)
 }

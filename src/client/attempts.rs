@@ -182,9 +182,8 @@ impl Call<'_> {
         let sent_at = Timestamp::now();
         let body = match request.await {
             Ok(response) => Ok(response.into_inner()),
-            Err(Raw::InvalidResponsePayload(bytes, _)) => {
-                body::decode(&bytes).map_err(explain::undecodable)
-            }
+            Err(Raw::InvalidResponsePayload(bytes, _)) => body::decode(&bytes)
+                .map_err(|problem| explain::undecodable(problem, &bytes, &self.context)),
             // Boxed to keep the future small: most calls succeed.
             Err(raw) => Err(Box::pin(explain::explain(raw, &self.context)).await),
         };

@@ -127,7 +127,8 @@ client_headers! {
 
 impl ClientBuilder {
     /// How long to wait for a connection, name look-up and TLS included. Default: 5 seconds, more
-    /// than a reachable server needs.
+    /// than a reachable server needs. If a name has two addresses and the first one is silent, the
+    /// second one is tried after half of this time; reqwest 0.13.5 has no setting for that.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.check_not_zero("connect_timeout", timeout.is_zero());
         self.settings.connect_timeout = timeout;
@@ -150,9 +151,10 @@ impl ClientBuilder {
         self
     }
 
-    /// How many times a call is retried after a transient failure: 408, 429, 502, 503, 504, 520 to
-    /// 524, 530, or (at most twice) a connection that failed or was closed before the response;
-    /// never after a TLS failure or a time-out. Default: 10, enough to wait for a starting server
+    /// How many times a call is retried after a transient failure
+    /// ([`is_retryable`](Error::is_retryable)): a status such as 503, or (at most twice) a
+    /// connection that failed or was closed before the response was complete; never after a
+    /// certificate was refused or a time-out. Default: 10, enough to wait for a starting server
     /// until [`timeout`](Self::timeout). 0 disables retries.
     ///
     /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
@@ -288,7 +290,7 @@ impl Http {
             .tcp_keepalive_interval(Duration::from_secs(1))
             .tcp_keepalive_retries(3)
             .dns_resolver(self.resolver.clone());
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "rustls-no-provider")]
         let http = http.tls_backend_rustls();
         // It would end an upload to a server that stops reading for a while.
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -310,7 +312,7 @@ impl Http {
             .map_err(|error| {
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
                                install them or add some with `configure_http`";
-                let source = Some(error.without_url());
+                let source = Some(error.without_url().into());
                 Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
             })
     }

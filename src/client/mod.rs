@@ -25,7 +25,9 @@ mod resolver;
 pub(crate) use attempts::{Call, after, check_runtime, ms, waits};
 pub use builder::ClientBuilder;
 use builder::Http;
-pub(crate) use explain::{Context, Operation, is_proxy_refusal};
+#[cfg(feature = "test-util")]
+pub(crate) use explain::meaning;
+pub(crate) use explain::{Context, Operation, is_proxy_login};
 
 /// A client of one Plex Media Server, with one token.
 ///
@@ -132,7 +134,7 @@ impl Client {
     /// - those of any request: [`NoRuntime`], [`InvalidAddress`] for a local name that leads to a
     ///   public address, [`HttpSetup`], [`Connect`], [`Tls`], [`Timeout`],
     ///   [`Protocol`], [`BadRequest`], [`NotFound`], [`TooManyRequests`], [`Unavailable`],
-    ///   [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
+    ///   [`Proxy`], [`Redirect`], [`Status`], [`BodyTooLarge`], [`BodyCutShort`], [`Decode`].
     ///
     /// [`BadRequest`]: crate::ErrorKind::BadRequest
     /// [`BodyCutShort`]: crate::ErrorKind::BodyCutShort
@@ -146,6 +148,7 @@ impl Client {
     /// [`NoToken`]: crate::ErrorKind::NoToken
     /// [`NotFound`]: crate::ErrorKind::NotFound
     /// [`Protocol`]: crate::ErrorKind::Protocol
+    /// [`Proxy`]: crate::ErrorKind::Proxy
     /// [`Redirect`]: crate::ErrorKind::Redirect
     /// [`Status`]: crate::ErrorKind::Status
     /// [`Timeout`]: crate::ErrorKind::Timeout
@@ -280,7 +283,7 @@ impl Client {
         check_runtime()?;
         let (client, request) = request.build_split();
         let request = request.map_err(|error| {
-            let source = Some(error.without_url());
+            let source = Some(error.without_url().into());
             let summary = "the request of `send` has an invalid header, query or body";
             Error::from(Details { source, ..Details::new(ErrorKind::InvalidSetting, summary) })
         })?;

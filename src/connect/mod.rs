@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use crate::client::{Client, is_proxy_refusal};
+use crate::client::{Client, is_proxy_login};
 use crate::error::{CandidateError, Error, ErrorKind};
 use crate::source::{Connection, Device, Source};
 use crate::token::TransientToken;
@@ -299,7 +299,7 @@ impl Connected {
 
 /// Whether the source, and not a proxy in front of it, refused the token.
 fn is_token_refused(response: &Response) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED && !is_proxy_refusal(response.headers())
+    response.status() == StatusCode::UNAUTHORIZED && !is_proxy_login(response.headers())
 }
 
 impl fmt::Debug for Connected {

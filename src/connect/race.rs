@@ -185,8 +185,8 @@ impl<'a> Race<'a> {
         let mut errors: Vec<_> = tried.chain(skipped).collect();
         errors.sort_by_key(|(candidate, _)| candidate.class);
         let error = |(candidate, error): (&Candidate, Error)| {
-            let Connection { uri, relay, .. } = &candidate.connection;
-            CandidateError { origin: address::origin(uri), relay: *relay, error }
+            let Connection { ref uri, local, relay, .. } = candidate.connection;
+            CandidateError { origin: address::origin(uri), local, relay, error }
         };
         errors.into_iter().map(error).collect()
     }

@@ -1,8 +1,10 @@
 //! What a person and a program learn from an error: the text, the kind, the server's explanation.
 //! The bodies of proxies are those that nginx and Traefik document or have in their sources.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 
+use plex_auth::reqwest::dns::{Name, Resolve, Resolving};
 use plex_auth::{Error, ErrorKind};
 use support::Call::{LookUp, Token};
 use support::tls::AUTHORITY;
@@ -36,7 +38,7 @@ fn pms(status: u16, reason: &str) -> String {
 }
 
 fn json_error(message: &str) -> String {
-    serde_json::json!({"errors": [{"code": 1001, "message": message}]}).to_string()
+    serde_json::json!({"errors": [{"code": 1001, "message": message, "status": 401}]}).to_string()
 }
 
 const STARTING: &str = "<Response code='503' title='Maintenance' status='it is starting'/>";
@@ -57,18 +59,36 @@ async fn the_text_says_who_answered_and_what_to_do() {
         (400, "", &wants_tls, "may need `https`, as the answer says (400 The plain", "`source`"),
         (400, "", go_wants_tls, "the port may need `https`, as the answer says", "`source`"),
         (400, "", "", "may need `https`; or the server refuses a query parameter", "proxy"),
-        (401, CHALLENGE, &login, "asks for a login of its own (401 Authorization", "the token"),
+        (401, CHALLENGE, &login, "asks for a login of its own (401 Authorization", "the token:"),
         (401, "", link, "a proxy in front of the server refused; or the server does not", "("),
         (401, "", "", "does not accept the token: it has expired, it is from before a", "("),
-        (403, "", &forbidden, "refused (403 Forbidden); or the token may not do this", "1001"),
-        (404, "", "404 page not found\n", "(is the server up?); or nothing at /", "page"),
+        (401, MARK, "", "the password was changed or devices were signed out", "proxy"),
+        (403, "", &forbidden, "refused (403 Forbidden): a new token does not help", "the token "),
+        (403, "", "", "the token may not do this (a source is for an admin's token only", "help"),
+        (
+            404,
+            "",
+            "404 page not found\n",
+            "has no route to it, or the server is down; or nothing at /",
+            "page",
+        ),
         (404, "", &own_404, "resources: the address may have the wrong path, and", "source="),
         (404, "", &own_404, "the server must be PMS 1.15.4 or newer", "proxy"),
-        (418, MARK, "", "an unexpected status: see the server's log", "proxy"),
+        (408, "", "", "the request did not arrive in time", "proxy"),
+        (418, MARK, "", "failed in an unexpected way: see its log", "proxy"),
         (429, WAIT, "", "too many requests: wait; `Retry-After` is 86400 s", "proxy"),
-        (498, "", "", "A proxy in front of one may have answered", "log"),
-        (499, "", &other, "A proxy in front of one may have answered (499 X)", "log"),
-        (503, "", "no available server\n", "a proxy in front of it can't reach it: wait", "("),
+        (429, "", &other, "Many Requests: too many requests: wait", "("),
+        (498, "", "", "its log; or a proxy in front of the server, or another", "("),
+        (499, "", &other, "or another server, may have answered (499 X); or the", "token"),
+        (502, "", "", "a proxy in front of the server can't reach it: is the server up?", "("),
+        (504, "", "", "the server did not answer in time", "("),
+        (
+            503,
+            "",
+            "no available server\n",
+            "can't reach it; or the server is starting or busy",
+            "(",
+        ),
         (503, WAIT, STARTING, "or busy: wait; the server says: Maintenance: it is", "proxy"),
     ] {
         let error = error(answer(status, header, body)).await;
@@ -92,21 +112,6 @@ async fn the_text_says_who_answered_and_what_to_do() {
         let server = Server::start_tls(config, move |_| response.clone());
         let text = LookUp.make(&server.client()).await.unwrap_err().to_string();
         assert!(text.contains(says) && !text.contains("may need"), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn a_login_or_a_page_of_a_proxy_asks_for_no_new_token() {
-    let page = nginx("403 Forbidden");
-    for (status, header, body, is_auth) in [
-        (401, CHALLENGE, "", false),
-        (403, "", &page, false),
-        (401, "", "", true),
-        (403, MARK, &page, true),
-    ] {
-        let error = error(answer(status, header, body)).await;
-        assert_eq!(error.is_auth(), is_auth, "{error}");
-        assert_eq!(error.kind() == ErrorKind::Status, header == CHALLENGE, "{error}");
     }
 }
 
@@ -167,10 +172,13 @@ async fn a_server_that_closes_an_http_connection_may_need_https() {
 }
 
 #[tokio::test]
-async fn a_redirect_shows_the_origin_and_is_advice_for_https_on_the_same_host_only() {
+async fn a_redirect_shows_the_origin_and_maybe_the_address_to_use() {
     let proxy = "a proxy in front of the server may have answered";
+    let same = "if it is the same server, use it as the address";
     for (location, origin, advice) in [
-        ("https://127.0.0.1:8443/secret", "https://127.0.0.1:8443,", "use that as the address"),
+        ("https://127.0.0.1:8443/secret", "https://127.0.0.1:8443,", same),
+        ("https://plex.example/security/resources?secret", "https://plex.example,", same),
+        ("http://nas.lan:32400/security/resources?secret", "http://nas.lan:32400,", same),
         ("https://login.example/secret", "https://login.example,", proxy),
         ("http://127.0.0.1:1/secret", "http://127.0.0.1:1,", proxy),
         ("/secret", "http://127.0.0.1:", proxy),
@@ -181,7 +189,7 @@ async fn a_redirect_shows_the_origin_and_is_advice_for_https_on_the_same_host_on
         let error = error(respond(302, &[("Location", location)], "")).await;
         let text = error.to_string();
         assert!(text.contains(origin) && text.contains(advice), "{text}");
-        assert_eq!(text.contains("use that"), advice != proxy, "{text}");
+        assert_eq!(text.contains("use it"), advice != proxy, "{text}");
         let shown = leak::shown(&error);
         assert!(!shown.contains("secret") && !leak::Search::new(&[TOKEN]).finds_in(&shown));
     }
@@ -210,4 +218,57 @@ async fn without_a_port_the_text_names_the_one_that_was_tried() {
     let client = builder.configure_http(move |http| http.resolve("plex.lan", refusing)).build();
     let error = client.unwrap().transient_token().await.unwrap_err();
     assert!(error.to_string().contains("80 was tried: a PMS has 32400"), "{error}");
+}
+
+struct FailingResolver;
+
+impl Resolve for FailingResolver {
+    fn resolve(&self, _: Name) -> Resolving {
+        Box::pin(std::future::ready(Err("secret".into())))
+    }
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_has_a_hint_for_its_kind() {
+    for (host, hint) in [
+        (
+            "10-0-0-1.93b10b279ff8456686414add109854cd.plex.direct",
+            "(DNS servers with rebinding pro",
+        ),
+        ("nas.local", "(a `.local` name needs mDNS, which this system or container may not have)"),
+        ("plex.example", "(is it spelt right, and does this system's DNS server know it?)"),
+    ] {
+        let builder = support::builder(format!("https://{host}:32400"));
+        let builder = builder.configure_http(|http| http.dns_resolver(FailingResolver));
+        let error = builder.build().unwrap().transient_token().await.unwrap_err().to_string();
+        assert!(error.contains(&format!("name could not be resolved {hint}")), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn each_kind_is_listed_and_serialises_as_its_name() {
+    let names: BTreeSet<_> = ErrorKind::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(names.len(), ErrorKind::ALL.len());
+    for kind in ErrorKind::ALL {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.to_string());
+    }
+    assert!(names.contains("Proxy") && names.contains("Skipped"));
+}
+
+/// Linux refuses such a connection before it sends anything.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_forbidden_local_address_names_permission_vpn_and_firewall() {
+    let loopback = std::net::Ipv4Addr::LOCALHOST;
+    for (host, says) in [
+        ("10.255.255.1", "permission for the local network (macOS), a VPN or a firewall may be in"),
+        ("192.0.2.1", "is the server up, and are host and port right?"),
+    ] {
+        let builder = support::builder(format!("https://{host}:32400"));
+        let client = builder.configure_http(move |http| http.local_address(Some(loopback.into())));
+        let error = client.build().unwrap().transient_token().await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

@@ -7,5 +7,6 @@ mod errors;
 mod leaks;
 mod more_calls;
 mod no_panic;
+mod proxies;
 mod retries;
 mod tls;

@@ -106,7 +106,7 @@ async fn each_request_is_one_event_with_its_operation_origin_and_outcome() {
     for (event, says) in events.iter().zip([
         ["operation=\"transient_token\"", "status=200"],
         ["operation=\"transient_token\"", "error=Unauthorized"],
-        ["operation=\"identity\"", "error=Status"],
+        ["operation=\"identity\"", "error=Proxy"],
     ]) {
         assert!(says.iter().all(|says| event.contains(says)), "{says:?}: {event}");
         assert!(event.contains(&server.url()) && event.contains("elapsed_ms="), "{event}");

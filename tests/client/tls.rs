@@ -44,10 +44,18 @@ async fn error_at(host: &str, config: Arc<ServerConfig>) -> Error {
 async fn the_text_says_why_a_certificate_is_refused_at_this_kind_of_name() {
     let (own, direct) = (format!("*.{HASH}.plex.direct"), format!("127-0-0-1.{HASH}.plex.direct"));
     let stranger = Authority::new();
+    let mut expired = certificate(&["plex.example"]);
+    expired.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let expired = AUTHORITY.sign(expired, Arc::new(NoClientAuth));
     for (host, config, says) in [
         (&*direct, stranger.server(&own), "something on the way replaces certificates"),
+        (&*direct, stranger.server(&own), "or this system's root certificates are out of date"),
         ("plex.example", stranger.server("plex.example"), "send its whole certificate chain"),
+        ("plex.example", stranger.server("b.example"), "may have no certificate for this name, or"),
+        ("plex.example", stranger.server("b.example"), "this system's root certificates are out"),
         ("plex.example", AUTHORITY.server(&own), "the certificate is the server's own"),
+        ("plex.example", AUTHORITY.server("b.example"), "may have no certificate for this name"),
+        ("plex.example", expired, "or this system's root certificates are out of date"),
         ("nas.lan", AUTHORITY.server(&own), "use that name, or a proxy with a certificate"),
         ("plex.example", AUTHORITY.server("a.example"), "use the name that it was issued for"),
         // Text that the peer writes decides nothing.
@@ -75,10 +83,10 @@ async fn an_alert_after_the_handshake_is_a_failure_of_tls() {
 }
 
 #[tokio::test]
-async fn another_alert_has_its_standard_name() {
+async fn another_alert_has_the_name_of_rustls() {
     let mut config = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
     config.alpn_protocols = vec!["h3".into()];
     let error = error_at("plex.example", config.into()).await;
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().ends_with("TLS alert `no_application_protocol`"), "{error}");
+    assert!(error.to_string().ends_with("TLS alert `NoApplicationProtocol`"), "{error}");
 }

@@ -1,33 +1,48 @@
 //! The faults of bodies.
 
-use plex_auth::ErrorKind;
+use plex_auth::{ClientBuilder, ErrorKind};
 use serde_json::json as value;
 use support::{Call, Step, json, respond};
 
-use crate::case::{CALLER, Case, FRAMINGS, RETURNED, Row, check_requests, fails, framed};
+use crate::case::{CALLER, Case, Expected, FRAMINGS, RETURNED, Row, check_requests, fails, framed};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "body_cut_short",
         fault: "a body cut short at every byte, in each framing, by a close or a reset",
-        result: "`BodyCutShort`; `Decode` for none",
+        result: "`BodyCutShort`, retried; `Decode` where the close is the end of the body",
         run: |case| {
-            let cut_short = fails(ErrorKind::BodyCutShort, "ended before it was complete");
+            const CUT_SHORT: &str = "ended before it was complete";
             let whole = case.body();
             // TLS takes time.
             let step = if case.https { 16 } else { 1 };
             for framing in FRAMINGS {
                 for part in (0..whole.len()).step_by(step) {
-                    let expected = match (framing, part) {
-                        ("until the close", 0) => fails(ErrorKind::Decode, "an empty body"),
+                    let cut_short = fails(ErrorKind::BodyCutShort, CUT_SHORT);
+                    let expected = match framing {
+                        "until the close" => fails(ErrorKind::Decode, "expected JSON or XML"),
                         _ => cut_short,
                     };
                     let bytes = Step::Send(framed(framing, 200, whole.as_bytes(), part));
-                    case.answer(framing, expected, vec![bytes.clone(), Step::Close]);
+                    let once = |it: ClientBuilder| it.max_retries(0);
+                    case.answer_with(once, framing, expected, vec![bytes.clone(), Step::Close]);
                     if part == 16 {
+                        let cut_short = Expected { attempts: 3, ..cut_short };
                         case.answer(framing, cut_short, vec![bytes, Step::Reset]);
                     }
                 }
+            }
+        },
+    },
+    Row {
+        name: "chunks_that_are_not_http",
+        fault: "chunks that are not HTTP",
+        result: "`Protocol`, not retried",
+        run: |case| {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            for chunk in ["secret\r\n{}", "2\r\n{}secret\r\n"] {
+                let steps = vec![Step::Send(format!("{head}{chunk}").into()), Step::Close];
+                case.answer(chunk, fails(ErrorKind::Protocol, "body is not HTTP"), steps);
             }
         },
     },
@@ -40,16 +55,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "hostile_xml",
         fault: "XML: 100,000 levels, 1 MB of elements, attributes or text, entities of entities",
-        result: "the status's error; `Decode` for 200, or `BodyCutShort`",
+        result: "the status's error; `Decode` for 200",
         run: |case| {
             for (at, document) in hostile_xml() {
                 let answer = respond(404, &[], &document);
                 case.answer(at, fails(ErrorKind::NotFound, ""), answer);
-                let kind = match at {
-                    "1 MB without an end" => ErrorKind::BodyCutShort,
-                    _ => ErrorKind::Decode,
-                };
-                case.answer(at, fails(kind, ""), json(&document));
+                case.answer(at, fails(ErrorKind::Decode, ""), json(&document));
             }
         },
     },
@@ -93,7 +104,7 @@ pub(crate) const ROWS: &[Row] = &[
                 for (body, says) in [
                     (json_body, "[redacted]"),
                     (format!("<Response title='Oh' status='{xml}'/>"), "[redacted]"),
-                    (format!("<html>{message}</html>"), ""),
+                    (format!("<html><title>{message}</title></html>"), "[redacted]"),
                     (message.clone(), ""),
                 ] {
                     let expected = fails(ErrorKind::Unauthorized, says);
@@ -101,6 +112,8 @@ pub(crate) const ROWS: &[Row] = &[
                 }
                 let body = value!({ "MediaContainer": message }).to_string();
                 case.answer("200", fails(ErrorKind::Decode, ""), json(body));
+                let page = format!("<html><title>{message}</title></html>");
+                case.answer("200", fails(ErrorKind::Decode, "HTML ("), json(page));
             }
         },
     },

@@ -10,7 +10,7 @@ use support::{Server, Step, leak};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::NoClientAuth;
 
-use crate::case::{Case, Expected, Row, SHORT, fails};
+use crate::case::{Case, Expected, Row, SHORT, fails, retried};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -54,15 +54,33 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "https_to_a_server_without_tls",
-        fault: "a server behind `https` that answers without TLS, or hangs up in the handshake",
-        result: "`Tls`, which names `http` when it hung up; not retried, nothing sent",
+        fault: "a server behind `https` that answers without TLS",
+        result: "`Tls`, which names `http`; not retried, nothing sent",
         run: |case| {
-            let plain = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-            let answered = vec![Step::Send(plain.into()), Step::Silence];
-            handshake(case, LONG, fails(ErrorKind::Tls, "no secure connection"), answered);
-            let hung_up = fails(ErrorKind::Tls, "the port may need `http`");
-            for end in [Step::Close, Step::Reset] {
-                handshake(case, LONG, hung_up, vec![end]);
+            for plain in ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n"] {
+                let expected =
+                    fails(ErrorKind::Tls, "does not speak TLS: a PMS there takes `http`");
+                handshake(case, LONG, expected, vec![Step::Send(plain.into()), Step::Silence]);
+            }
+        },
+    },
+    Row {
+        name: "tls_handshake_closed",
+        fault: "a TLS handshake that is closed, reset, or ended by the alert `internal_error`",
+        result: "`Connect`, retried; nothing sent",
+        run: |case| {
+            let expected = retried(
+                "closed the connection during the TLS handshake: it may not be up yet, the port \
+                 may need `http`, or a proxy in front of it does not know this name",
+            );
+            let internal_error = Step::Send(b"\x15\x03\x03\x00\x02\x02\x50".into());
+            for steps in [
+                vec![Step::Close],
+                vec![Step::Reset],
+                vec![Step::Send(b"\x16\x03\x03".into()), Step::Close],
+                vec![internal_error, Step::Silence],
+            ] {
+                handshake(case, LONG, expected, steps);
             }
         },
     },
@@ -95,12 +113,12 @@ const HASH: &str = "93b10b279ff8456686414add109854cd";
 const HOSTS: [&str; 3] =
     ["127.0.0.1", "localhost", "127-0-0-1.93b10b279ff8456686414add109854cd.plex.direct"];
 
-/// Nothing but the beginning of a TLS handshake arrived, once at most.
-fn check_nothing_sent(server: &Server, at: &str) {
+/// Nothing but the beginning of a TLS handshake arrived, so many times at most.
+fn check_nothing_sent(server: &Server, at: &str, attempts: u32) {
     let bytes = String::from_utf8_lossy(&server.other_bytes()).into_owned();
     let is_sent = server.count() > 0 || bytes.contains("HTTP/") || bytes.contains("security");
     assert!(!is_sent, "{at}: a request was sent");
-    assert!(server.connections() <= 1, "{at}: it was retried");
+    assert!(server.connections() <= attempts as usize, "{at}: it was retried");
 }
 
 fn handshake(case: &Case, connect_timeout: Duration, expected: Expected, steps: Vec<Step>) {
@@ -109,7 +127,7 @@ fn handshake(case: &Case, connect_timeout: Duration, expected: Expected, steps: 
     let url = server.url().replace("http:", "https:");
     let client = case.client(&url, |builder| builder.connect_timeout(connect_timeout));
     case.expect(&client, &at, expected);
-    check_nothing_sent(&server, &at);
+    check_nothing_sent(&server, &at, expected.attempts);
 }
 
 /// Nothing is sent to the server, and nothing of its certificate is shown.
@@ -121,5 +139,5 @@ fn refuses(case: &Case, host: &str, says: &str, config: Arc<ServerConfig>) {
     assert!(shown.contains(says), "{host}: it does not say «{says}»: {shown}");
     let shown = shown.to_lowercase();
     assert!(!shown.contains("evil") && !shown.contains("facade"), "{host}: {shown}");
-    check_nothing_sent(&server, host);
+    check_nothing_sent(&server, host, 1);
 }

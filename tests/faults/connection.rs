@@ -11,11 +11,15 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "name_unresolved_or_connection_refused",
         fault: "a host's name that does not resolve, a connection that is refused",
-        result: "`Connect`, retried twice at most; rebinding protection is named as a cause",
+        result: "`Connect`, retried twice at most, with a hint for the kind of name",
         run: |case| {
-            // A label of more than 63 characters: no resolver asks the network for it.
-            let client = case.client(&format!("http://{}.local", "a".repeat(64)), |it| it);
-            case.expect(&client, "", retried("could not be resolved (DNS servers with rebinding"));
+            for (domain, hint) in
+                [("local", "(a `.local` name needs mDNS"), ("lan", "(is it spelt")]
+            {
+                // A label of more than 63 characters: no resolver asks the network for it.
+                let client = case.client(&format!("http://{}.{domain}", "a".repeat(64)), |it| it);
+                case.expect(&client, domain, retried(hint));
+            }
             let (_port, address) = refusing_port();
             let client = case.client(&format!("http://{address}"), |it| it.max_retries(5));
             case.expect(&client, "", retried("connection refused; is the server up"));

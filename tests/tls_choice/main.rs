@@ -1,5 +1,5 @@
 //! Gets a transient token from the server at `URL`, whose root certificate is in the file `ROOT`
-//! (DER), and prints what came of it.
+//! (DER), maybe through the proxy at `PROXY`, and prints the result.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,6 +13,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = {
         let root = reqwest::Certificate::from_der(&std::fs::read(std::env::var("ROOT")?)?)?;
         client.configure_http(|http| http.tls_certs_only([root]))
+    };
+    let client = match std::env::var("PROXY") {
+        Ok(proxy) => {
+            let proxy = reqwest::Proxy::all(proxy)?;
+            client.configure_http(|http| http.proxy(proxy))
+        }
+        Err(_) => client,
     };
     match client.build()?.transient_token().await {
         Ok(token) => println!("{} characters", token.expose_secret().len()),

@@ -12,11 +12,13 @@ use crate::error::{Error, ErrorKind, escape};
 use crate::token::Token;
 
 mod status;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "rustls-no-provider")]
 mod tls;
 mod transport;
 
-pub(crate) use status::is_proxy_refusal;
+pub(crate) use status::is_proxy_login;
+#[cfg(feature = "test-util")]
+pub(crate) use status::meaning;
 pub(crate) use transport::explain as transport;
 
 /// What a call is for.
@@ -63,7 +65,6 @@ pub(crate) struct Context<'a> {
 const MAYBE_HTTPS: &str = "the port may need `https`";
 const NOT_SECURE: &str = "no secure connection: the certificate must be valid for this host, and \
                           the port must speak TLS";
-const CUT_SHORT: &str = "the response ended before it was complete";
 
 /// Why there is no body to decode.
 pub(crate) async fn explain(raw: Raw, context: &Context<'_>) -> Error {
@@ -84,19 +85,39 @@ pub(crate) fn timed_out(context: &Context<'_>) -> Error {
     Error::new(ErrorKind::Timeout, summary)
 }
 
-/// A body that cannot be decoded.
-pub(crate) fn undecodable(problem: Undecodable) -> Error {
+/// A complete body of status 200 that cannot be decoded.
+pub(crate) fn undecodable(problem: Undecodable, body: &[u8], context: &Context<'_>) -> Error {
     let got = match problem {
-        Undecodable::CutShort => return Error::unusable(ErrorKind::BodyCutShort, CUT_SHORT),
         Undecodable::Empty => "an empty body",
         Undecodable::Html => "HTML",
         Undecodable::Shape => "another shape",
         Undecodable::Syntax => "a body that can't be read",
     };
+    let title = page_title(&String::from_utf8_lossy(body), context);
     let summary = format!(
-        "expected JSON or XML of a Plex Media Server, got {got}: is there one at this address?"
+        "expected JSON or XML of a Plex Media Server, got {got}{title}: is there one at this \
+         address? Otherwise a proxy may have answered, with a login page for example"
     );
     Error::unusable(ErrorKind::Decode, summary)
+}
+
+/// The title of an HTML page, in one line and in parentheses, or nothing.
+fn page_title(body: &str, context: &Context<'_>) -> String {
+    let title = title(body).map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
+    let title = title.filter(|title| !title.is_empty());
+    title.map(|title| format!(" ({})", clean(&title, 100, context))).unwrap_or_default()
+}
+
+/// What stands in `<title>`. A doctype, a comment or an XML declaration may stand before it.
+fn title(body: &str) -> Option<&str> {
+    if !body.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
+        return None;
+    }
+    let lower = body.to_ascii_lowercase();
+    let tag = lower.find("<title")?;
+    let start = tag.checked_add(lower.get(tag..)?.find('>')?)?;
+    let end = start.checked_add(lower.get(start..)?.find("</title")?)?;
+    body.get(start..end)?.strip_prefix('>')
 }
 
 /// Peer-supplied text, with the caller's token redacted, escaped, and cut.

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Response, StatusCode, Url};
 
-use super::{Context, MAYBE_HTTPS, Operation, clean};
+use super::{Context, MAYBE_HTTPS, Operation, clean, page_title, title};
 use crate::address;
 use crate::api::body;
-use crate::api::wire::{ErrorBody, ErrorEntry, MaintenanceBody, MaintenanceResponse};
+use crate::api::wire::{ErrorBody, MaintenanceBody, MaintenanceResponse};
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Error {
@@ -16,88 +16,90 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
     let body = body::beginning(&mut response).await;
     let (headers, url) = (response.headers(), response.url());
     let text = String::from_utf8_lossy(&body);
-    let from_server = server_error(&body);
-    let title = title(&text);
-    let is_form_of_pms = from_server.is_some() || is_page_of_pms(&text, title.as_deref());
+    let from_server = server_error(&body, status).unwrap_or_default();
+    let is_form_of_pms = from_server.is_form_of_pms || is_page_of_pms(&text, status);
     let sender = sender(headers, &text, is_form_of_pms);
-    let is_page = status == StatusCode::FORBIDDEN && title.is_some();
-    let is_proxy_refusal =
-        sender == Sender::Proxy && (headers.contains_key(WWW_AUTHENTICATE) || is_page);
 
-    let kind = match ErrorKind::of_status(status) {
+    let (kind, server, proxy) = match status.as_u16() {
         // The request had no token.
-        ErrorKind::Unauthorized | ErrorKind::Forbidden
-            if context.operation == Operation::Identity =>
-        {
-            ErrorKind::Status
+        401 | 403 if context.operation == Operation::Identity => {
+            (ErrorKind::Proxy, "", NO_IDENTITY)
         }
-        ErrorKind::Unauthorized if is_proxy_refusal => ErrorKind::Status,
-        kind => kind,
+        401 if is_proxy_login(headers) => (ErrorKind::Proxy, "", LOGIN),
+        403 if sender == Sender::Proxy => (ErrorKind::Proxy, "", FORBIDDEN),
+        _ => meaning(status),
     };
-    let own_words = match title {
-        Some(title) if sender == Sender::Proxy => format!(" ({})", clean(&title, 100, context)),
-        _ => String::new(),
+    let title = page_title(&text, context);
+    let proxy = match proxy.split_once(": ") {
+        Some((what, advice)) => format!("{what}{title}: {advice}"),
+        None if proxy.is_empty() => String::new(),
+        None => format!("{proxy}{title}"),
     };
-    let refused = format!("a proxy in front of the server refused{own_words}");
-    let summary = match (status.as_u16(), sender) {
-        (300..=399, _) => {
-            let to = headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
-            redirect(to.filter(|to| to.origin().is_tuple()), context)
-        }
-        (400, _) => bad_request(context, sender, &text, &own_words),
-        (401, Sender::Proxy) if is_proxy_refusal => format!(
-            "a proxy in front of the server asks for a login of its own{own_words}: let it pass \
-             Plex's paths, or add its credentials with `configure_http`"
-        ),
-        (401 | 403, _) if context.operation == Operation::Identity => {
-            "it asks for a login, and a PMS shows its identity without one: is it a Plex Media Server?"
-                .to_owned()
-        }
-        (401, sender) => either(sender, TOKEN_REFUSED, &refused),
-        (403, sender) => either(sender, NOT_ALLOWED, &refused),
-        (404, sender) => {
-            let path = clean(url.path(), 100, context);
-            let age = match context.operation {
-                Operation::Source => ", and the server must be PMS 1.15.4 or newer",
-                Operation::TransientToken | Operation::Identity | Operation::Send => "",
-            };
-            let wrong = format!("nothing at {path}: the address may have the wrong path{age}");
-            let proxy = "a proxy in front of the server has no route to it (is the server up?)";
-            either(sender, &wrong, proxy)
-        }
-        (408, _) => "the request did not arrive in time".to_owned(),
-        (429, _) => "too many requests: wait".to_owned(),
-        (503, Sender::Server) => "the server is starting or busy: wait".to_owned(),
-        (503, _) => format!(
-            "the server is starting or busy, or a proxy in front of it can't reach it{own_words}: \
-             wait"
-        ),
-        (502 | 504 | 520..=524 | 530, _) => {
-            "a proxy in front of the server can't reach it: is the server up?".to_owned()
-        }
-        (525 | 526, _) => "Cloudflare can't make a TLS connection to the server: check the \
-                           server's certificate, or Cloudflare's SSL mode"
-            .to_owned(),
-        (_, Sender::Server) => "an unexpected status: see the server's log".to_owned(),
-        _ => format!(
-            "an unexpected status: is it a Plex Media Server? A proxy in front of one may have \
-             answered{own_words}"
-        ),
+    let summary = match kind {
+        ErrorKind::Redirect => redirect(headers, url, context),
+        ErrorKind::BadRequest => bad_request(context, sender, &text, &title),
+        ErrorKind::NotFound => either(sender, &not_found(url, context), &proxy),
+        _ => either(sender, server, &proxy),
     };
-    let (server_code, message) = from_server.unwrap_or_default();
+    let ServerError { code: server_code, message, .. } = from_server;
     let server_message = Some(clean(&message, 256, context)).filter(|text| !text.is_empty());
     let (status, retry_after) = (Some(status), retry_after(headers));
     let details = Details::new(kind, summary);
-    Details { status, is_proxy_refusal, retry_after, server_code, server_message, ..details }.into()
+    Details { status, retry_after, server_code, server_message, ..details }.into()
+}
+
+/// The kind of a response with another status than 200, and what it means when the server sent it,
+/// and when a proxy did. An empty text: that one does not send it, or the request decides.
+pub(crate) fn meaning(status: StatusCode) -> (ErrorKind, &'static str, &'static str) {
+    use ErrorKind::*;
+
+    match status.as_u16() {
+        300..=399 => (Redirect, "", ""),
+        400 => (BadRequest, "", ""),
+        401 => (Unauthorized, TOKEN_REFUSED, REFUSED),
+        403 => (Forbidden, NOT_ALLOWED, REFUSED),
+        404 => (NotFound, "", NO_ROUTE),
+        407 => (Proxy, "", FORWARD_PROXY_LOGIN),
+        408 => (Unavailable, "", "the request did not arrive in time"),
+        429 => (TooManyRequests, "too many requests: wait", ""),
+        503 => (Unavailable, STARTING, "a proxy in front of the server can't reach it"),
+        504 | 524 => (Unavailable, "", NO_ANSWER),
+        502 | 520..=523 | 530 => (Unavailable, "", UNREACHABLE),
+        525 | 526 => (Status, "", NO_TLS),
+        _ => (Status, UNEXPECTED, OTHER_SERVER),
+    }
 }
 
 const TOKEN_REFUSED: &str = "\
      the server does not accept the token: it has expired, it is from before a restart of the \
-     server, it is not a token for this server, or it is a JWT of plex.tv, which a server does not \
-     take";
+     server, the password was changed or devices were signed out, it is not a token for this \
+     server, or it is a JWT of plex.tv, which a server does not take";
 const NOT_ALLOWED: &str = "\
      the token may not do this (a source is for an admin's token only, or a transient token made \
      from one)";
+const STARTING: &str = "the server is starting or busy: wait";
+const UNEXPECTED: &str = "the server failed in an unexpected way: see its log";
+
+const REFUSED: &str = "a proxy in front of the server refused";
+const FORBIDDEN: &str = "\
+     a proxy in front of the server refused: a new token does not help; let the proxy pass Plex's \
+     paths, or give it what it asks for with `configure_http`";
+const LOGIN: &str = "\
+     a proxy in front of the server asks for a login of its own: let it pass Plex's paths, or add \
+     its credentials with `configure_http`";
+const NO_IDENTITY: &str = "\
+     a proxy in front of the server may have answered: it refused, or asks for a login; a PMS \
+     returns its identity without one";
+pub(super) const FORWARD_PROXY_LOGIN: &str =
+    "the proxy of `configure_http` asks for a login: add a user name and a password to its address";
+const NO_ROUTE: &str = "a proxy in front of the server has no route to it, or the server is down";
+const UNREACHABLE: &str = "a proxy in front of the server can't reach it: is the server up?";
+const NO_ANSWER: &str = "\
+     a proxy in front of the server gave up: the server did not answer in time";
+const OTHER_SERVER: &str = "a proxy in front of the server, or another server, may have answered";
+const NO_TLS: &str = "\
+     Cloudflare can't make a TLS connection to the server: check the server's certificate, or \
+     Cloudflare's SSL mode";
 
 /// Who answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,54 +110,64 @@ enum Sender {
     Unknown,
 }
 
-/// Whether the headers of a 401 alone say that a proxy asks for a login of its own.
-pub(crate) fn is_proxy_refusal(headers: &HeaderMap) -> bool {
-    headers.contains_key(WWW_AUTHENTICATE) && sender(headers, "", false) != Sender::Server
-}
-
 /// A PMS sends headers that proxies pass on. Without them, a body in a format of a PMS is
 /// attributed to the server, and any other body to a proxy.
 fn sender(headers: &HeaderMap, body: &str, is_form_of_pms: bool) -> Sender {
+    if has_mark(headers) {
+        Sender::Server
+    } else if headers.contains_key(WWW_AUTHENTICATE) || body::is_compressed(headers) {
+        Sender::Proxy
+    } else if is_form_of_pms {
+        Sender::Server
+    } else if body.trim().is_empty() {
+        Sender::Unknown
+    } else {
+        Sender::Proxy
+    }
+}
+
+/// Whether a 401 is from a proxy that asks for a login of its own.
+pub(crate) fn is_proxy_login(headers: &HeaderMap) -> bool {
+    headers.contains_key(WWW_AUTHENTICATE) && !has_mark(headers)
+}
+
+fn has_mark(headers: &HeaderMap) -> bool {
     const MARKS: [&str; 3] =
         ["x-plex-protocol", "x-plex-content-original-length", "x-plex-content-compressed-length"];
-    if is_form_of_pms || MARKS.iter().any(|mark| headers.contains_key(*mark)) {
-        Sender::Server
-    } else if headers.contains_key(WWW_AUTHENTICATE) || !body.trim().is_empty() {
-        Sender::Proxy
-    } else {
-        Sender::Unknown
-    }
+    MARKS.iter().any(|mark| headers.contains_key(*mark))
 }
 
-/// `<html><head><title>Unauthorized</title></head>..`, maybe with a script before the title. Proxies
-/// write a doctype, line breaks, or the number in the title.
-fn is_page_of_pms(body: &str, title: Option<&str>) -> bool {
-    let is_reason = |title: &str| title.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
-    body.starts_with("<html><head><") && title.is_some_and(is_reason)
-}
-
-/// The title of an HTML page, in one line.
-fn title(body: &str) -> Option<String> {
-    if !body::is_html(body.trim_start()) {
-        return None;
-    }
-    let lower = body.to_ascii_lowercase();
-    let start = lower.find("<title>")?.checked_add("<title>".len())?;
-    let end = lower.get(start..)?.find("</title>")?.checked_add(start)?;
-    let title: Vec<_> = body.get(start..end)?.split_whitespace().collect();
-    Some(title.join(" ")).filter(|title| !title.is_empty())
+/// `<html><head><title>Unauthorized</title></head><body><h1>401 Unauthorized</h1>..`, maybe with a
+/// script before the title. Proxies write a doctype, line breaks, or the number in the title.
+fn is_page_of_pms(body: &str, status: StatusCode) -> bool {
+    body.starts_with("<html><head><")
+        && title(body).is_some_and(|title| {
+            let heading = format!("<h1>{} {title}</h1>", status.as_u16());
+            body.contains(&heading)
+        })
 }
 
 /// Both explanations, the likelier first; only the server's if it certainly answered.
 fn either(sender: Sender, server: &str, proxy: &str) -> String {
     match sender {
+        _ if server.is_empty() => proxy.to_owned(),
+        _ if proxy.is_empty() => server.to_owned(),
         Sender::Server => server.to_owned(),
         Sender::Proxy => format!("{proxy}; or {server}"),
         Sender::Unknown => format!("{server}; or {proxy}"),
     }
 }
 
-fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &str) -> String {
+fn not_found(url: &Url, context: &Context<'_>) -> String {
+    let path = clean(url.path(), 100, context);
+    let age = match context.operation {
+        Operation::Source => ", and the server must be PMS 1.15.4 or newer",
+        Operation::TransientToken | Operation::Identity | Operation::Send => "",
+    };
+    format!("nothing at {path}: the address may have the wrong path{age}")
+}
+
+fn bad_request(context: &Context<'_>, sender: Sender, body: &str, title: &str) -> String {
     let is_http = context.address.scheme() == "http";
     let lower = body.to_ascii_lowercase();
     let wants_https = lower.contains("https") || lower.contains("ssl-enabled");
@@ -167,10 +179,10 @@ fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &st
     let refused = format!("the server refuses a query parameter{which}");
     match sender {
         Sender::Server => refused,
-        _ if is_http && wants_https => format!("{MAYBE_HTTPS}, as the answer says{own_words}"),
+        _ if is_http && wants_https => format!("{MAYBE_HTTPS}, as the answer says{title}"),
         Sender::Proxy => format!(
-            "a proxy in front of the server refused the request{own_words}; `configure_http` can \
-             add what it asks for, such as a client certificate"
+            "a proxy in front of the server refused the request{title}; `configure_http` can add \
+             what it asks for, such as a client certificate"
         ),
         Sender::Unknown if is_http => {
             format!("the server does not understand the request: {MAYBE_HTTPS}; or {refused}")
@@ -179,16 +191,20 @@ fn bad_request(context: &Context<'_>, sender: Sender, body: &str, own_words: &st
     }
 }
 
-fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
+/// `url` is that of the request.
+fn redirect(headers: &HeaderMap, url: &Url, context: &Context<'_>) -> String {
     const MAYBE_PROXY: &str =
         "a proxy in front of the server may have answered, with a login page for example";
-    let Some(to) = to else {
+    let to = headers.get(LOCATION).and_then(|to| url.join(to.to_str().ok()?).ok());
+    let Some(to) = to.filter(|to| to.origin().is_tuple()) else {
         return format!("a redirect that points nowhere; {MAYBE_PROXY}");
     };
-    let advice = if to.origin() == context.address.origin() {
+    let is_same_host = to.host() == url.host();
+    let is_as_secure = to.scheme() == "https" || url.scheme() == "http";
+    let advice = if to.origin() == url.origin() {
         "the address may have the wrong path, or a proxy in front of the server may have answered"
-    } else if to.host() == context.address.host() && to.scheme() == "https" {
-        "use that as the address"
+    } else if is_same_host && to.scheme() == "https" || is_as_secure && to.path() == url.path() {
+        "if it is the same server, use it as the address"
     } else {
         MAYBE_PROXY
     };
@@ -198,21 +214,35 @@ fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
     )
 }
 
-/// The code and the text of an error's body.
-fn server_error(body: &[u8]) -> Option<(Option<i64>, String)> {
-    let (code, texts) = match body::decode(body) {
+/// What the body of an error says.
+#[derive(Default)]
+struct ServerError {
+    is_form_of_pms: bool,
+    code: Option<i64>,
+    message: String,
+}
+
+/// From JSON or XML. Other services return `errors`, too, but without the response's status.
+fn server_error(body: &[u8], status: StatusCode) -> Option<ServerError> {
+    let (is_form_of_pms, code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
-            let ErrorEntry { code, message } = errors.0.into_iter().next()?;
-            (code, [message, None])
+            let entry = errors.0.into_iter().next()?;
+            let is_status = |n: i64| n == i64::from(status.as_u16());
+            let is_form_of_pms = entry.status.and_then(|status| status.0).is_some_and(is_status);
+            (is_form_of_pms, entry.code, [entry.message, None])
         }
         Err(_) => {
             let MaintenanceBody { response } = body::decode(body).ok()?;
             let MaintenanceResponse { code, title, status } = response;
-            (code, [title, status])
+            (title.is_some(), code, [title, status])
         }
     };
     let texts: Vec<_> = texts.into_iter().flatten().filter_map(|text| text.0).collect();
-    Some((code.and_then(|code| code.0), texts.join(": ")))
+    Some(ServerError {
+        is_form_of_pms,
+        code: code.and_then(|code| code.0),
+        message: texts.join(": "),
+    })
 }
 
 /// `Retry-After` in seconds, or as a date relative to the response's `Date`, or to this machine's

@@ -3,36 +3,40 @@
 use std::net::Ipv4Addr;
 
 use reqwest::Url;
-use rustls::{AlertDescription, CertificateError as Reason, Error};
+use rustls::{AlertDescription, CertificateError as Reason, Error, InvalidMessage};
 
 use super::NOT_SECURE;
+use super::transport::HANDSHAKE_CLOSED;
 use crate::address::{self, origin};
-use crate::error::{Details, Error as Failure, ErrorKind};
+use crate::error::{Details, ErrorKind};
 
 /// Shows nothing from a certificate except the suggested address, because its names are
 /// peer-supplied.
-pub(super) fn explain(error: &Error, address: &Url) -> Failure {
-    let (summary, suggested_address) = match error {
-        Error::InvalidCertificate(reason) => certificate(reason, address),
+pub(super) fn explain(error: &Error, address: &Url) -> Details {
+    let summary = match error {
+        Error::InvalidCertificate(reason) => {
+            let (summary, suggested_address) = certificate(reason, address);
+            return Details { suggested_address, ..Details::new(ErrorKind::Tls, summary) };
+        }
+        // Caddy sends it while it has no certificate for this name.
+        Error::AlertReceived(AlertDescription::InternalError) => {
+            return Details::new(ErrorKind::Connect, HANDSHAKE_CLOSED);
+        }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            let summary = "the server, or a proxy in front of it, asks for a client certificate: \
-                           `configure_http` can give one";
-            (summary.to_owned(), None)
+            "the server, or a proxy in front of it, asks for a client certificate: \
+             `configure_http` can give one"
+                .to_owned()
         }
-        Error::AlertReceived(alert) => {
-            let name = match alert {
-                AlertDescription::UnrecognisedName => "unrecognized_name".to_owned(),
-                _ => alert.as_str().map_or_else(|| u8::from(*alert).to_string(), snake_case),
-            };
-            let summary = format!(
-                "no secure connection: the server, or a proxy in front of it, refused with the TLS \
-                 alert `{name}`"
-            );
-            (summary, None)
+        Error::AlertReceived(alert) => format!(
+            "no secure connection: the server, or a proxy in front of it, refused with the TLS \
+             alert `{alert:?}`"
+        ),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the port does not speak TLS: a PMS there takes `http`".to_owned()
         }
-        _ => (NOT_SECURE.to_owned(), None),
+        _ => NOT_SECURE.to_owned(),
     };
-    Details { suggested_address, ..Details::new(ErrorKind::Tls, summary) }.into()
+    Details::new(ErrorKind::Tls, summary)
 }
 
 fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
@@ -55,16 +59,20 @@ fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
         | Reason::NotValidYet
         | Reason::NotValidYetContext { .. } => {
             "the certificate has expired, or is not valid yet: the server renews it when it can \
-             reach plex.tv; check this machine's clock, too"
+             reach plex.tv; or this machine's clock is wrong, or this system's root certificates \
+             are out of date"
         }
         // `Other` is usually a self-signed CA certificate, which OpenSSL makes by default.
         Reason::UnknownIssuer | Reason::Other(_) if is_direct => {
             "the certificate is from an unknown issuer: something on the way replaces \
-             certificates, such as an antivirus or a company's proxy"
+             certificates, such as an antivirus or a company's proxy, or this system's root \
+             certificates are out of date"
         }
         Reason::UnknownIssuer | Reason::Other(_) => {
             "the certificate is from an unknown issuer: use the server's plex.direct name, let the \
-             proxy send its whole certificate chain, or add the issuer with `configure_http`"
+             proxy send its whole certificate chain, or add the issuer with `configure_http`; a \
+             proxy may have no certificate for this name, or this system's root certificates are \
+             out of date"
         }
         Reason::NotValidForName | Reason::NotValidForNameContext { .. } if is_unnamed => {
             "the certificate is for another name: use the server's plex.direct name, \
@@ -75,7 +83,8 @@ fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
              that name, or a proxy with a certificate for this one"
         }
         Reason::NotValidForName | Reason::NotValidForNameContext { .. } => {
-            "the certificate is for another name: use the name that it was issued for"
+            "the certificate is for another name: use the name that it was issued for; a proxy may \
+             have no certificate for this name"
         }
         _ => NOT_SECURE,
     };
@@ -95,39 +104,4 @@ fn suggest(address: &Url, hash: &str) -> Option<Url> {
     let mut suggested = address.clone();
     suggested.set_host(Some(&address::plex_direct_name(ip, hash))).ok()?;
     Some(suggested)
-}
-
-/// An alert's name as RFC 8446 writes it: `UnknownCA` is `unknown_ca`.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    let mut after_lower = false;
-    for char in name.chars() {
-        if char.is_ascii_uppercase() && after_lower {
-            snake.push('_');
-        }
-        after_lower = !char.is_ascii_uppercase();
-        snake.push(char.to_ascii_lowercase());
-    }
-    snake
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_has_its_standard_name() {
-        for (alert, name) in [
-            (AlertDescription::HandshakeFailure, "handshake_failure"),
-            (AlertDescription::UnknownCA, "unknown_ca"),
-            (AlertDescription::ProtocolVersion, "protocol_version"),
-            (AlertDescription::UnrecognisedName, "unrecognized_name"),
-            (AlertDescription::NoApplicationProtocol, "no_application_protocol"),
-            (AlertDescription::Unknown(200), "200"),
-        ] {
-            let address = Url::parse("https://host").unwrap();
-            let error = explain(&Error::AlertReceived(alert), &address).to_string();
-            assert!(error.ends_with(&format!("`{name}`")), "{error}");
-        }
-    }
 }
