@@ -20,6 +20,9 @@ mod api;
 mod client;
 mod connect;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod source;
 #[cfg(feature = "test-util")]
 mod test_util;
