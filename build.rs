@@ -11,17 +11,25 @@ fn main() {
 }
 
 #[cfg(feature = "codegen")]
+#[path = "openapi/resolve.rs"]
+pub mod references;
+
+#[cfg(feature = "codegen")]
 pub mod codegen {
     use std::collections::BTreeSet;
     use std::error::Error;
-    use std::{env, fs, panic};
+    use std::{env, fs, mem, panic};
 
     use openapiv3::OpenAPI;
     use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
+
+    use super::references::resolve;
 
     const FRAGMENT: &str = "openapi/plex-auth.json";
     const JSON: &str = "application/json";
+    pub const METHODS: [&str; 8] =
+        ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
     /// Schemas that are written by hand in `src/api/wire.rs`: secrets, whose `Debug` is redacted,
     /// and values that servers encode in several ways.
@@ -50,6 +58,7 @@ pub mod codegen {
 
     pub(super) fn main() {
         println!("cargo::rerun-if-changed={FRAGMENT}");
+        println!("cargo::rerun-if-changed=openapi/resolve.rs");
         // The generator panics at what it does not support, without the name of the file.
         panic::set_hook(Box::new(|panic| fail(&panic.to_string())));
         if let Err(reason) = build() {
@@ -80,13 +89,14 @@ pub mod codegen {
     /// The code for a fragment, or the reason why it is invalid.
     pub fn generate(fragment: &str) -> Result<Generated, String> {
         let fragment: Value = serde_json::from_str(fragment).map_err(|error| error.to_string())?;
+        let schemas = fragment["components"]["schemas"].as_object().ok_or("no schemas")?;
         let mut settings = GenerationSettings::new();
         let inner = "crate::api::Inner".parse().map_err(|_| "not a Rust type")?;
         settings.with_hooks(HooksMode::Expected).with_inner_type(inner);
         for (schema, by_hand) in REPLACED {
             settings.with_replacement(schema, by_hand, std::iter::empty());
         }
-        for schema in fragment["components"]["schemas"].as_object().ok_or("no schemas")?.keys() {
+        for schema in schemas.keys() {
             let mut patch = TypePatch::default();
             patch.with_attr(r#"#[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]"#);
             if DEFAULT.contains(&schema.as_str()) {
@@ -94,12 +104,24 @@ pub mod codegen {
             }
             settings.with_patch(schema, &patch);
         }
+        check_names(schemas)?;
         let client = Generator::new(&settings).generate_tokens(&reduce(&fragment, false)?);
         let client = client.map_err(|error| error.to_string())?.to_string() + &headers(&fragment);
         let mocks = reduce(&fragment, true)?;
         let mocks = Generator::new(&settings).httpmock(&mocks, "crate::api::generated");
         let mocks = mocks.map_err(|error| error.to_string())?.to_string();
         Ok(Generated { client, mocks })
+    }
+
+    /// Each name of the two lists above must be a schema. A fragment with none of them is another
+    /// one, as in the tests of `xtask`.
+    fn check_names(schemas: &Map<String, Value>) -> Result<(), String> {
+        let names = REPLACED.iter().map(|(schema, _)| schema).chain(&DEFAULT);
+        let stale: Vec<_> = names.filter(|name| !schemas.contains_key(**name)).collect();
+        match stale.is_empty() || stale.len() == REPLACED.len() + DEFAULT.len() {
+            true => Ok(()),
+            false => Err(format!("build.rs names schemas that are not there: {stale:?}")),
+        }
     }
 
     /// The fragment without what progenitor does not support or what would clutter the code: header
@@ -109,22 +131,14 @@ pub mod codegen {
     fn reduce(fragment: &Value, mocks: bool) -> Result<OpenAPI, String> {
         let mut reduced = fragment.clone();
         let paths = reduced.get_mut("paths").and_then(Value::as_object_mut).ok_or("no `paths`")?;
-        let items = paths.values_mut().filter_map(Value::as_object_mut);
-        for operation in items.flat_map(|item| item.values_mut()) {
-            if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
-                parameters.retain(|parameter| resolve(fragment, parameter)["in"] != "header");
-            }
-            let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
-            responses.retain(|status, response| {
-                let content = &resolve(fragment, response)["content"];
-                status.starts_with('2') || (mocks && content[JSON].is_object())
-            });
-            for (status, response) in responses.iter_mut() {
-                let content = match status.starts_with('2') {
-                    true => json!({ JSON: resolve(fragment, response)["content"][JSON] }),
-                    false => json!({ "*/*": {} }),
-                };
-                *response = json!({ "description": "", "content": content });
+        for (path, item) in paths {
+            remove_headers(fragment, item);
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                if METHODS.contains(&method.as_str()) {
+                    remove_headers(fragment, operation);
+                    reduce_responses(fragment, operation, mocks)
+                        .map_err(|reason| format!("{} {path}: {reason}", method.to_uppercase()))?;
+                }
             }
         }
         let schemas = reduced["components"]["schemas"].as_object_mut().ok_or("no schemas")?;
@@ -134,34 +148,75 @@ pub mod codegen {
         serde_json::from_value(reduced).map_err(|error| error.to_string())
     }
 
+    fn remove_headers(fragment: &Value, holder: &mut Value) {
+        if let Some(Value::Array(parameters)) = holder.get_mut("parameters") {
+            parameters.retain(|listed| {
+                resolve(fragment, listed).is_none_or(|parameter| parameter["in"] != "header")
+            });
+        }
+    }
+
+    fn reduce_responses(
+        fragment: &Value,
+        operation: &mut Value,
+        mocks: bool,
+    ) -> Result<(), String> {
+        let responses = operation["responses"].as_object_mut().ok_or("no `responses`")?;
+        let mut success = None;
+        for (status, response) in mem::take(responses) {
+            let response = resolve(fragment, &response);
+            let response = response.ok_or_else(|| format!("{status} refers to nothing"))?;
+            let media_types = response["content"].as_object().filter(|types| !types.is_empty());
+            let json = media_types.and_then(|types| types.get(JSON));
+            let content = match (status.starts_with('2'), json) {
+                (true, Some(json)) => json!({ JSON: { "schema": json["schema"] } }),
+                (true, None) if media_types.is_none() => json!({}),
+                (true, None) => return Err(format!("{status} has a body, but none of {JSON}")),
+                (false, Some(_)) if mocks => json!({ "*/*": {} }),
+                (false, _) => continue,
+            };
+            // A generated method returns one type.
+            if status.starts_with('2') && *success.get_or_insert_with(|| content.clone()) != content
+            {
+                return Err(format!("{status} has another body than the success before it"));
+            }
+            responses.insert(status, json!({ "description": "", "content": content }));
+        }
+        Ok(())
+    }
+
     /// The headers of each operation: its parameters, and the API key where it needs one.
     fn headers(fragment: &Value) -> String {
-        let mut names = BTreeSet::new();
-        let mut arms = String::new();
-        let items = fragment["paths"].as_object().into_iter().flat_map(|paths| paths.values());
-        for operation in items.filter_map(Value::as_object).flat_map(|item| item.values()) {
-            let parameters = operation["parameters"].as_array().into_iter().flatten();
-            let security = operation.get("security").unwrap_or(&fragment["security"]);
-            let schemes = security.as_array().into_iter().flatten().filter_map(Value::as_object);
-            let schemes = schemes.flat_map(|schemes| schemes.keys());
-            let schemes = schemes.map(|name| &fragment["components"]["securitySchemes"][name]);
-            let described = parameters.map(|parameter| resolve(fragment, parameter)).chain(schemes);
-            let described = described.filter(|described| described["in"] == "header");
-            let described: Vec<_> = described.filter_map(|it| it["name"].as_str()).collect();
-            let constants = described.iter().map(|name| constant(name)).collect::<Vec<_>>();
-            let id = snake_case(operation["operationId"].as_str().unwrap_or_default());
-            arms += &format!("{id:?} => &[{}],", constants.join(","));
-            names.extend(described);
+        let (mut constants, mut arms) = (BTreeSet::new(), String::new());
+        let items = fragment["paths"].as_object().into_iter().flat_map(Map::values);
+        for item in items {
+            for operation in METHODS.iter().filter_map(|method| item.get(method)) {
+                let lists = [item, operation].map(|holder| holder["parameters"].as_array());
+                let parameters = lists.into_iter().flatten().flatten();
+                let security = operation.get("security").unwrap_or(&fragment["security"]);
+                let schemes =
+                    security.as_array().into_iter().flatten().filter_map(Value::as_object);
+                let schemes = schemes.flat_map(Map::keys);
+                let schemes = schemes.map(|name| &fragment["components"]["securitySchemes"][name]);
+                let described = parameters.chain(schemes).filter_map(|it| resolve(fragment, it));
+                let described = described.filter(|described| described["in"] == "header");
+                let names = described.filter_map(|described| described["name"].as_str());
+                let names: Vec<_> =
+                    names.map(|name| (constant(name), name.to_lowercase())).collect();
+                let listed: Vec<_> = names.iter().map(|(constant, _)| constant.as_str()).collect();
+                let id = snake_case(operation["operationId"].as_str().unwrap_or_default());
+                arms += &format!("{id:?} => &[{}],", listed.join(","));
+                constants.extend(names);
+            }
         }
-        let mut module = String::new();
-        for name in names {
-            let value = name.to_lowercase();
-            module += &format!("pub const {}: &str = {value:?};", constant(name));
-        }
+        let constants = constants
+            .iter()
+            .map(|(constant, name)| format!("pub const {constant}: &str = {name:?};"));
         format!(
-            "/// Names of headers.\npub mod headers {{ {module} \
+            "/// Names of headers.\npub mod headers {{ {} \
              /// Those of an operation.\npub fn of(operation_id: &str) -> &'static [&'static str] \
-             {{ match operation_id {{ {arms} _ => &[] }} }} }}"
+             {{ match operation_id {{ {arms} _ => &[] }} }} }}",
+            constants.collect::<String>()
         )
     }
 
@@ -169,19 +224,15 @@ pub mod codegen {
         header.to_uppercase().replace('-', "_")
     }
 
-    fn snake_case(name: &str) -> String {
+    /// The name of a generated method.
+    fn snake_case(operation_id: &str) -> String {
         let mut snake = String::new();
-        for c in name.chars() {
+        for c in operation_id.chars() {
             if c.is_uppercase() {
                 snake.push('_');
             }
             snake.extend(c.to_lowercase());
         }
         snake
-    }
-
-    fn resolve<'a>(fragment: &'a Value, value: &'a Value) -> &'a Value {
-        let target = value["$ref"].as_str().and_then(|target| target.strip_prefix('#'));
-        target.and_then(|target| fragment.pointer(target)).unwrap_or(value)
     }
 }

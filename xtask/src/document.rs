@@ -1,7 +1,6 @@
-//! An OpenAPI description in YAML or JSON, and its references.
+//! An OpenAPI description in YAML or JSON.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{anyhow, ensure};
@@ -11,36 +10,21 @@ use serde_json::Value;
 const MAX_BYTES: u64 = 4_000_000;
 const MAX_NODES: usize = 60_000;
 
-/// How many references may lead from one to the next.
-pub(crate) const MAX_CHAIN: usize = 20;
-
 pub(crate) fn open(path: &Path) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    ensure!(text.len() as u64 <= MAX_BYTES, "it has more than {MAX_BYTES} bytes");
+    let file = fs::metadata(path)?;
+    ensure!(file.is_file(), "it is not a file");
+    ensure!(file.len() <= MAX_BYTES, "it has more than {MAX_BYTES} bytes");
+    let text = fs::read_to_string(path)?;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: MAX_NODES },
         strict_booleans: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| anyhow!("neither YAML nor JSON: {}", printable(&error.to_string())))
-}
-
-/// What a reference refers to, in the same file.
-pub(crate) fn target<'a>(root: &'a Value, reference: &Value) -> Option<&'a Value> {
-    root.pointer(reference.as_str()?.strip_prefix('#')?)
-}
-
-/// A part of a description, or the one that its references lead to.
-pub(crate) fn resolve<'a>(root: &'a Value, mut value: &'a Value) -> Option<&'a Value> {
-    for _ in 0..MAX_CHAIN {
-        match value.get("$ref") {
-            Some(reference) => value = target(root, reference)?,
-            None => return Some(value),
-        }
-    }
-    None
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+        let mut reason = printable(&error.to_string());
+        reason.truncate(200);
+        anyhow!("neither YAML nor JSON: {reason}")
+    })
 }
 
 /// One line of printable ASCII, so that it cannot control a terminal.

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::ensure;
-use serde_json::{Map, Value};
+use anyhow::Context as _;
+use serde_json::Value;
 
-use crate::document;
-use crate::reader::Reader;
+use crate::build::codegen::METHODS;
+use crate::build::references::{MAX_CHAIN, target};
+use crate::document::printable;
+use crate::reader::{Reader, leads_nowhere};
 
 /// All operations in this folder are read.
 const FOLDER: &str = "/security/";
@@ -21,29 +23,26 @@ pub(crate) type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// The facts of the operations at the fragment's paths, and of others beside them.
 pub(crate) fn read(root: &Value, fragment: &Value) -> anyhow::Result<Facts> {
-    let watched: Vec<_> = fragment["paths"].as_object().into_iter().flat_map(Map::keys).collect();
-    let is_there = watched.iter().any(|path| root["paths"].get(path).is_some());
-    ensure!(is_there, "it has none of the paths {watched:?}");
-
-    let mut reader = Reader::new(root);
-    for pointer in ["/security", "/components/securitySchemes", "/servers"] {
-        if let Some(value) = root.pointer(pointer) {
-            reader.read(&pointer.replace('/', " "), value);
-        }
-    }
-    let mut facts = Facts::from([("all operations".to_owned(), reader.take_facts())]);
-    for (path, item) in root["paths"].as_object().into_iter().flatten() {
-        if !watched.contains(&path) && !path.starts_with(FOLDER) {
+    let mut facts = Facts::new();
+    'paths: for (path, item) in root["paths"].as_object().context("it has no `paths`")? {
+        if fragment["paths"].get(path).is_none() && !path.starts_with(FOLDER) {
             continue;
         }
-        let Some(Value::Object(item)) = document::resolve(root, item) else { continue };
-        for (verb, operation) in item {
-            // The other keywords of a path are lists and prose.
-            if let Value::Object(operation) = operation {
-                reader.operation(item, operation);
-                reader.check_cost()?;
-                let title = format!("{} {path}", verb.to_uppercase());
-                facts.insert(document::printable(&title), reader.take_facts());
+        // What a reference leads to; the item's own entries come last, and replace the others.
+        let mut items = vec![item];
+        while let Some(reference) = items[0].get("$ref") {
+            let Some(target) = target(root, reference).filter(|_| items.len() < MAX_CHAIN) else {
+                let title = format!("{path} cannot be read: {}", leads_nowhere(reference));
+                facts.entry(printable(&title)).or_default();
+                continue 'paths;
+            };
+            items.insert(0, target);
+        }
+        for method in METHODS {
+            let operation = items.iter().rev().find_map(|item| item.get(method));
+            if let Some(operation) = operation.filter(|operation| operation.is_object()) {
+                let title = printable(&format!("{} {path}", method.to_uppercase()));
+                facts.insert(title, Reader::new(root).operation(&items, operation));
             }
         }
     }
@@ -68,34 +67,52 @@ pub(crate) fn write(facts: &Facts) -> String {
     let mut text = String::new();
     for (title, facts) in facts {
         text += &format!("{title}\n");
-        for fact in facts {
-            text += &format!("{INDENT}{fact}\n");
-        }
+        facts.iter().for_each(|fact| text += &format!("{INDENT}{fact}\n"));
     }
     text
 }
 
-/// The facts that differ, under the titles of their operations, and the title alone of an operation
-/// that only one side has. Empty if nothing differs.
+/// The facts that differ, under the titles of all operations that they belong to, and the title
+/// alone of an operation that only one side has. Empty if nothing differs.
 pub(crate) fn diff(old: (&str, &Facts), new: (&str, &Facts)) -> String {
-    let mut diff = String::new();
-    let titles: BTreeSet<_> = old.1.keys().chain(new.1.keys()).collect();
-    for title in titles {
+    let mut lines = BTreeMap::<_, Vec<&str>>::new();
+    let mut sections = BTreeMap::<Vec<&str>, (char, String)>::new();
+    for title in old.1.keys().chain(new.1.keys()).collect::<BTreeSet<_>>() {
         match (old.1.get(title), new.1.get(title)) {
-            (old, new) if old == new => {}
             (Some(old), Some(new)) => {
-                diff += &format!(" {title}\n");
                 for fact in old.symmetric_difference(new) {
                     let sign = if old.contains(fact) { '-' } else { '+' };
-                    diff += &format!("{sign}{INDENT}{fact}\n");
+                    lines.entry((fact, sign)).or_default().push(title);
                 }
             }
-            (Some(_), None) => diff += &format!("-{title}\n"),
-            (None, _) => diff += &format!("+{title}\n"),
+            (Some(_), None) => _ = sections.insert(vec![title], ('-', String::new())),
+            (None, _) => _ = sections.insert(vec![title], ('+', String::new())),
         }
     }
-    match diff.is_empty() {
-        true => diff,
-        false => format!("--- {}\n+++ {}\n{diff}", old.0, new.0),
+    for ((fact, sign), titles) in lines {
+        let (_, section) = sections.entry(titles).or_insert((' ', String::new()));
+        *section += &format!("{sign}{INDENT}{fact}\n");
     }
+    if sections.is_empty() {
+        return String::new();
+    }
+    let mut diff = format!("--- {}\n+++ {}\n", old.0, new.0);
+    for (titles, (sign, section)) in sections {
+        diff += &format!("{sign}{}\n{section}", titles.join(", "));
+    }
+    diff
+}
+
+/// Departures that no row of the README's table explains, and rows that explain none. A row names
+/// a part of the lines that it explains.
+pub(crate) fn unexplained(readme: &str, departures: &str) -> Vec<String> {
+    let (_, table) = readme.split_once("\n## Departures\n").unwrap_or_default();
+    let cells = table.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let named: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let lines = departures.lines().skip(2).filter(|line| !line.starts_with(' '));
+    let lines: Vec<_> = lines.map(|line| line.replacen(INDENT, "", 1)).collect();
+    let missing = lines.iter().filter(|line| !named.iter().any(|name| line.contains(name)));
+    let stale = named.iter().filter(|name| !lines.iter().any(|line| line.contains(**name)));
+    let missing = missing.map(|line| format!("no row explains `{line}`"));
+    missing.chain(stale.map(|name| format!("`{name}` explains nothing"))).collect()
 }

@@ -16,10 +16,13 @@ use std::{env, fs};
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::document::printable;
 use crate::facts::Facts;
+use crate::generated::{DEPARTURES, Files, PUBLIC_API};
 
 const FRAGMENT: &str = "openapi/plex-auth.json";
 const UPSTREAM: &str = "openapi/upstream.txt";
+const README: &str = "openapi/README.md";
 
 /// Maintainers' commands of plex-auth. Exit codes: 0 nothing found, 1 something found, 2 the command
 /// could not do its work.
@@ -41,6 +44,9 @@ enum Command {
     Accept {
         /// An upstream API description, to replace openapi/upstream.txt
         file: Option<PathBuf>,
+        /// The commit that the file is from, if git does not know it
+        #[arg(long, value_name = "COMMIT", requires = "file")]
+        from: Option<String>,
     },
     /// Compare all generated files with what `accept` would write
     Check,
@@ -62,51 +68,73 @@ fn run(command: Command) -> anyhow::Result<Option<String>> {
     let here = env::current_dir()?;
     let root = here.ancestors().find(|folder| folder.join(FRAGMENT).is_file());
     let root = root.with_context(|| format!("no {FRAGMENT} here or above"))?;
-    let fragment = document::open(&root.join(FRAGMENT)).context(FRAGMENT)?;
-    let read = |file: &Path| -> anyhow::Result<Facts> {
-        let facts = document::open(file).and_then(|document| facts::read(&document, &fragment));
-        facts.with_context(|| file.display().to_string())
+    let document = document::open(&root.join(FRAGMENT)).context(FRAGMENT)?;
+    let fragment = facts::read(&document, &document).context(FRAGMENT)?;
+    let text = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?;
+    let origin = text.split_inclusive('\n').next().filter(|line| line.starts_with('#'));
+    let origin = origin.unwrap_or_default();
+    let upstream = facts::parse(text.trim_start_matches(origin));
+
+    let name = |file: &Path| printable(&file.display().to_string());
+    let read = |file: &Path| -> anyhow::Result<(Facts, Vec<&String>)> {
+        let facts = document::open(file).and_then(|it| facts::read(&it, &document));
+        let facts = facts.with_context(|| name(file))?;
+        // An operation that upstream never had is not lost.
+        let ours = fragment.keys().filter(|title| upstream.contains_key(*title));
+        let lost = ours.filter(|title| !facts.contains_key(*title)).collect();
+        Ok((facts, lost))
     };
-    let facts = facts::read(&fragment, &fragment).context(FRAGMENT)?;
-    let upstream = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?;
-    let upstream = facts::parse(&upstream);
     match command {
         Command::Drift { file } => {
-            let diff = facts::diff((UPSTREAM, &upstream), ("the file", &read(&file)?));
+            let (new, lost) = read(&file)?;
+            let diff = facts::diff((UPSTREAM, &upstream), ("the file", &new));
             print!("{diff}");
-            let found =
-                format!("{} differs from {UPSTREAM}: see openapi/README.md", file.display());
+            let mut found = format!("{} differs from {UPSTREAM}: see {README}.", name(&file));
+            if !lost.is_empty() {
+                found += &format!(" {lost:?} moved, or cannot be read, or is gone.");
+            }
             Ok((!diff.is_empty()).then_some(found))
         }
-        Command::Accept { file: None } => accept(root, &facts, &upstream),
-        Command::Accept { file: Some(file) } => {
-            let new = read(&file)?;
-            // An operation that upstream never had is not lost.
-            let is_lost =
-                |title: &&String| upstream.contains_key(*title) && !new.contains_key(*title);
-            let lost: Vec<_> = facts.keys().filter(is_lost).collect();
+        Command::Accept { file: None, .. } => {
+            accept(root, generated::files(root, &fragment, origin, &upstream)?)
+        }
+        Command::Accept { file: Some(file), from } => {
+            let (new, lost) = read(&file)?;
             ensure!(
                 lost.is_empty(),
                 "nothing is written: the file does not have {lost:?}. Change {FRAGMENT} first."
             );
-            accept(root, &facts, &new)
+            let origin = generated::origin(&file, from);
+            accept(root, generated::files(root, &fragment, &origin, &new)?)
         }
-        Command::Check => check(root, &facts, &upstream),
+        Command::Check => check(root, generated::files(root, &fragment, origin, &upstream)?),
     }
 }
 
-fn accept(root: &Path, fragment: &Facts, upstream: &Facts) -> anyhow::Result<Option<String>> {
-    for (name, text) in generated::files(root, fragment, upstream)? {
-        fs::write(root.join(name), text).context(name)?;
+fn accept(root: &Path, files: Files) -> anyhow::Result<Option<String>> {
+    let write = |(name, text)| {
         println!("{name}: written");
-    }
+        fs::write(root.join(name), text).context(name)
+    };
+    files.into_iter().try_for_each(write)?;
+    // Last, because it needs a crate that compiles.
+    generated::public_api(root)?.map(|api| write((PUBLIC_API, api))).transpose()?;
     Ok(None)
 }
 
-fn check(root: &Path, fragment: &Facts, upstream: &Facts) -> anyhow::Result<Option<String>> {
-    let mut outdated = generated::files(root, fragment, upstream)?;
-    outdated.retain(|name, text| fs::read_to_string(root.join(name)).ok().as_ref() != Some(text));
-    let names: Vec<_> = outdated.keys().copied().collect();
-    let found = format!("out of date: {}. Run `cargo xtask accept`.", names.join(", "));
-    Ok((!names.is_empty()).then_some(found))
+fn check(root: &Path, mut files: Files) -> anyhow::Result<Option<String>> {
+    let readme = fs::read_to_string(root.join(README));
+    let explain = |readme: String| facts::unexplained(&readme, &files[DEPARTURES]);
+    let mut found = readme.map_or_else(|_| Vec::new(), explain);
+    let api = generated::public_api(root)?;
+    let is_skipped = api.is_none();
+    files.extend(api.map(|api| (PUBLIC_API, api)));
+    files.retain(|name, text| fs::read_to_string(root.join(name)).ok().as_ref() != Some(text));
+    if !files.is_empty() {
+        let names: Vec<_> = files.into_keys().collect();
+        found.push(format!("out of date: {}. Run `cargo xtask accept`.", names.join(", ")));
+    }
+    let must_run = env::var_os("FAIL_IF_SKIPPED").is_some_and(|value| !value.is_empty());
+    ensure!(!(found.is_empty() && is_skipped && must_run), "a file was skipped");
+    Ok((!found.is_empty()).then(|| found.join("\n")))
 }

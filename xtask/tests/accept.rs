@@ -21,8 +21,93 @@ fn what_accept_writes_passes_check_from_any_folder_inside() {
     folder.0.push("openapi/generated");
     let run = folder.run(&["check"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    // It says what it left out.
-    assert!(run.stdout.contains("tests/snapshots/public_api.txt: skipped"), "{run:?}");
+}
+
+#[test]
+fn without_the_tool_the_public_api_is_skipped() {
+    let folder = Folder::accepted("without_the_tool_the_public_api_is_skipped");
+    for (value, code) in [("", Some(0)), ("1", Some(2))] {
+        let run = folder.run_with(&["check"], &[("FAIL_IF_SKIPPED", value)]);
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.stdout.contains("tests/snapshots/public_api.txt: skipped"), "{run:?}");
+        assert!(run.stdout.contains("cargo install --locked cargo-public-api"), "{run:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_listing_that_fails_costs_no_other_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new("a_listing_that_fails_costs_no_other_file");
+    folder.write("spec.yaml", SPEC);
+    std::fs::create_dir(folder.0.join("bin")).unwrap();
+    folder.write(
+        "bin/cargo",
+        "#!/bin/sh\ncase \"$*\" in *--version) ;; *) echo broken >&2; exit 1 ;; esac\n",
+    );
+    let bin = folder.0.join("bin");
+    std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = [("PATH", bin.to_str().unwrap())];
+    let run = folder.run_with(&["accept", "spec.yaml"], &variables);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("tests/snapshots/public_api.txt") && run.stderr.contains("broken"));
+    assert_eq!(folder.run(&["check"]).code, Some(0));
+}
+
+#[test]
+fn the_first_line_says_which_commit_the_facts_are_from() {
+    let folder = Folder::accepted("the_first_line_says_which_commit_the_facts_are_from");
+    let unknown = folder.read(FILES[0]);
+    let (line, facts) = unknown.split_once('\n').unwrap();
+    assert!(line.starts_with("# From commit unknown, 20"), "{line}");
+    let others = FILES.map(|file| folder.read(file));
+    let run = folder.run(&["accept", "spec.yaml", "--from", "0a1b2c\u{1b}\n"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let named = folder.read(FILES[0]);
+    assert!(named.starts_with("# From commit 0a1b2c\\u{1b}\\u{a}, 20"), "{named}");
+    assert!(named.ends_with(&format!("\n{facts}")));
+    assert_eq!(FILES[1..].iter().map(|file| folder.read(file)).collect::<Vec<_>>(), others[1..]);
+    // It is kept without a file, and it is no fact.
+    for command in [&["accept"][..], &["check"], &["drift", "spec.yaml"]] {
+        assert_eq!(folder.run(command).code, Some(0), "{command:?}");
+        assert_eq!(folder.read(FILES[0]), named);
+    }
+}
+
+#[test]
+fn a_file_in_a_checkout_has_the_commit_of_git() {
+    let folder = Folder::accepted("a_file_in_a_checkout_has_the_commit_of_git");
+    let (path, date) = (std::env::var("PATH").unwrap(), "2024-02-03T12:00:00Z");
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-C", folder.0.to_str().unwrap(), "-c", "user.name=a", "-c", "user.email=a@b"]);
+        git.args(arguments).env("GIT_AUTHOR_DATE", date).env("GIT_COMMITTER_DATE", date);
+        String::from_utf8(git.output().unwrap().stdout).unwrap()
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "spec.yaml"]);
+    git(&["commit", "--quiet", "--message=Publish"]);
+    let run = folder.run_with(&["accept", "spec.yaml"], &[("PATH", &path)]);
+    assert!(run.stdout.contains("openapi/upstream.txt: written"), "{run:?}");
+    let line = format!("# From commit {}, 2024-02-03\n", git(&["rev-parse", "HEAD"]).trim());
+    assert!(folder.read(FILES[0]).starts_with(&line), "{line}{}", folder.read(FILES[0]));
+}
+
+#[test]
+fn a_departure_and_its_row_need_each_other() {
+    let folder = Folder::accepted("a_departure_and_its_row_need_each_other");
+    for (from, to, found) in [
+        ("`200`, ", "", "no row explains `- 200 application/json"),
+        ("`200`", "`200`, `404`", "`404` explains nothing"),
+    ] {
+        let readme = folder.read("openapi/README.md");
+        folder.replace("openapi/README.md", from, to);
+        let run = folder.run(&["check"]);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stderr.contains(found), "{run:?}");
+        folder.write("openapi/README.md", &readme);
+    }
 }
 
 #[test]
