@@ -1,8 +1,14 @@
 //! The calls beside the two: a server's identity, and requests to its other paths.
 
+use std::time::Duration;
+
 use plex_auth::reqwest::Method;
 use plex_auth::{Client, ErrorKind};
-use support::{Server, TOKEN, json, leak, respond};
+use support::{Server, Step, TOKEN, json, leak, respond};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+const MS: Duration = Duration::from_millis(1);
 
 fn at(server: &Server, prefix: &str) -> Client {
     support::builder(format!("{}{prefix}", server.url())).build().unwrap()
@@ -111,4 +117,42 @@ async fn each_request_is_one_event_with_its_operation_origin_and_outcome() {
         assert!(says.iter().all(|says| event.contains(says)), "{says:?}: {event}");
         assert!(event.contains(&server.url()) && event.contains("elapsed_ms="), "{event}");
     }
+}
+
+#[tokio::test]
+async fn a_request_may_lift_the_limit_of_its_body() {
+    // A film, which takes longer than the client's time-out.
+    let film = Server::start(|_| {
+        let part = || [Step::Pause(MS * 150), Step::Send(b"a".to_vec())];
+        let head = Step::Send(respond(200, &[("Content-Length", "4")], ""));
+        [vec![head], [(); 4].into_iter().flat_map(|()| part()).collect()].concat()
+    });
+    let silent = Server::start(|_| Step::Silence);
+    let get = |server: &Server| {
+        let client = server.builder().timeout(MS * 300).build().unwrap();
+        client.request(Method::GET, "/film.mkv").unwrap()
+    };
+    let lifted = get(&film).timeout(Duration::MAX).send().await.unwrap();
+    assert_eq!(lifted.bytes().await.unwrap(), "aaaa");
+    assert!(get(&film).send().await.unwrap().bytes().await.unwrap_err().is_timeout());
+    assert!(get(&silent).send().await.unwrap_err().is_timeout());
+}
+
+/// One that reads nothing for longer than `connect_timeout`.
+#[tokio::test]
+async fn an_upload_to_a_slow_reader_arrives() {
+    const SIZE: usize = 16 * 1024 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let reading = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tokio::time::sleep(MS * 1_500).await;
+        let mut read = vec![0; SIZE];
+        tcp.read_exact(&mut read).await.unwrap();
+        tcp.write_all(&respond(200, &[], "")).await.unwrap();
+    });
+    let client = support::builder(url).connect_timeout(MS * 300).build().unwrap();
+    let request = client.request(Method::POST, "/upload").unwrap().body(vec![0; SIZE]);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    reading.await.unwrap();
 }
