@@ -55,7 +55,7 @@ pub mod types {
     pub struct ErrorBody {
         pub errors: crate::api::wire::OneOrMany<crate::api::wire::ErrorEntry>,
     }
-    ///One thing that went wrong. `message` is the server's explanation.
+    ///One thing that went wrong. `message` is the server's explanation, `status` that of the response.
     #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default)]
     pub struct ErrorEntry {
@@ -63,6 +63,8 @@ pub mod types {
         pub code: ::std::option::Option<crate::api::wire::Lenient<i64>>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub message: ::std::option::Option<crate::api::wire::Lenient<String>>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub status: ::std::option::Option<crate::api::wire::Lenient<i64>>,
     }
     ///`GetTransientTokenScope`
     #[derive(

@@ -197,7 +197,7 @@ fn redirect(to: Option<Url>, context: &Context<'_>) -> String {
 fn server_error(body: &[u8]) -> Option<(Option<i64>, String)> {
     let (code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
-            let ErrorEntry { code, message } = errors.0.into_iter().next()?;
+            let ErrorEntry { code, message, status: _ } = errors.0.into_iter().next()?;
             (code, [message, None])
         }
         Err(_) => {
