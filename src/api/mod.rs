@@ -122,3 +122,54 @@ impl generated::Client {
         Self::new_with_client(base, self.client.clone(), inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use httpmock::MockServer;
+    use reqwest::Method;
+
+    use super::*;
+
+    const OPERATION: OperationInfo = OperationInfo { operation_id: "get_transient_token" };
+
+    fn client(server: &MockServer) -> crate::Client {
+        let builder = crate::Client::builder(server.base_url()).token("t").client_identifier("c");
+        builder.max_response_bytes(1024).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_success_is_limited() {
+        let server = MockServer::start_async().await;
+        let api = &client(&server).0.api;
+        for status in [200, 201, 206, 299] {
+            for (size, is_read) in [(1024, true), (1025, false)] {
+                let mock = server
+                    .mock_async(|_, then| _ = then.status(status).body("a".repeat(size)))
+                    .await;
+                let request = Request::new(Method::GET, server.base_url().parse().unwrap());
+                let body = async { api.exec(request, &OPERATION).await?.bytes().await };
+                assert_eq!(body.await.is_ok(), is_read, "{status} with {size} bytes");
+                mock.delete_async().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_may_have_a_body_says_that_it_has_none() {
+        let server = MockServer::start_async().await;
+        let api = &client(&server).0.api;
+        for (method, length) in [
+            (Method::GET, None),
+            (Method::HEAD, None),
+            (Method::POST, Some("0")),
+            (Method::PUT, Some("0")),
+            (Method::PATCH, Some("0")),
+            (Method::DELETE, Some("0")),
+        ] {
+            let mut request = Request::new(method, server.base_url().parse().unwrap());
+            api.pre::<()>(&mut request, &OPERATION).await.unwrap();
+            let sent = request.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
+            assert_eq!(sent, length, "{}", request.method());
+        }
+    }
+}

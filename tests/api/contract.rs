@@ -1,56 +1,127 @@
 //! What the code does is what `openapi/plex-auth.json` says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use jsonschema::{Draft, Validator};
-use plex_auth::{ErrorKind, Source, wire};
+use plex_auth::{Client, Error, ErrorKind, Source, wire};
 use reqwest::Url;
 use serde_json::{Value, json};
-use support::{Call, Request, Server, respond};
+use support::{Request, Server, respond};
+
+#[allow(dead_code, unreachable_pub, reason = "`build.rs` and `xtask` use the rest")]
+#[path = "../../openapi/resolve.rs"]
+mod references;
 
 static FRAGMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../openapi/plex-auth.json")).unwrap());
 
-/// What the client reads. Written out: what the fragment lacks cannot fail a test.
-const CONTENTS: [(u16, &str); 9] = [
-    (200, "application/json"),
-    (200, "application/xml"),
+/// Title, request, and the statuses and media types of responses.
+type Operation = (&'static str, &'static str, &'static [(u16, &'static str)]);
+
+/// What each operation sends, and what is read of its responses. Written out: what the fragment
+/// lacks cannot fail a test, and what it says may be wrong, too.
+const OPERATIONS: [Operation; 3] = [
+    ("GET /identity", IDENTITY_REQUEST, &[SUCCESS[0], SUCCESS[1], MAINTENANCE]),
+    ("GET /security/resources", LOOK_UP_REQUEST, &WITH_TOKEN),
+    ("POST /security/token", TOKEN_REQUEST, &WITH_TOKEN),
+];
+
+const SUCCESS: [(u16, &str); 2] = [(200, "application/json"), (200, "application/xml")];
+const MAINTENANCE: (u16, &str) = (503, "text/xml");
+const WITH_TOKEN: [(u16, &str); 9] = [
+    SUCCESS[0],
+    SUCCESS[1],
     (400, "application/json"),
     (400, "text/html"),
     (401, "application/json"),
     (401, "text/html"),
     (403, "application/json"),
     (403, "text/html"),
-    (503, "text/xml"),
+    MAINTENANCE,
 ];
 
-fn described(call: Call) -> &'static Value {
-    let (method, path) = call.operation();
-    &FRAGMENT["paths"][path][method.to_lowercase()]
+/// Properties that no caller sees, and why.
+const LEFT_OUT: [(&str, &str); 2] = [
+    ("size", "the number of elements, which a list has itself"),
+    ("status", "the status again, to tell a PMS's errors from those of other services"),
+];
+
+/// All operations, with their titles.
+fn operations() -> BTreeMap<String, &'static Value> {
+    const METHODS: [&str; 8] =
+        ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+    let paths = FRAGMENT["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let listed = METHODS.into_iter().filter_map(|method| Some((method, item.get(method)?)));
+        listed.map(move |(method, it)| (format!("{} {path}", method.to_uppercase()), it))
+    });
+    operations.collect()
 }
 
-fn parameters(call: Call, within: &str) -> impl Iterator<Item = &'static Value> {
-    let all = described(call)["parameters"].as_array().unwrap().iter().map(resolve);
-    all.filter(move |parameter| parameter["in"] == within)
+fn operation(title: &str) -> &'static Value {
+    operations()[title]
+}
+
+/// Makes the call of an operation. Returns all that its caller gets.
+async fn make(
+    title: &str,
+    client: &Client,
+    source: &Source,
+    refresh: bool,
+) -> Result<String, Error> {
+    match title {
+        "GET /identity" => client.identity().await.map(|identity| format!("{identity:?}")),
+        "GET /security/resources" => {
+            let device = match refresh {
+                true => client.refresh_source_connection_information(source).await?,
+                false => client.source_connection_information(source).await?,
+            };
+            Ok(format!("{device:?} {}", device.access_token.expose_secret()))
+        }
+        "POST /security/token" => {
+            client.transient_token().await.map(|token| token.expose_secret().to_owned())
+        }
+        _ => panic!("{title} has no call here"),
+    }
+}
+
+fn resolve(value: &'static Value) -> &'static Value {
+    references::resolve(&FRAGMENT, value).unwrap()
+}
+
+/// The parameters of an operation and of its path.
+fn parameters(title: &str, within: &str) -> Vec<&'static Value> {
+    let (_, path) = title.split_once(' ').unwrap();
+    let lists = [&FRAGMENT["paths"][path], operation(title)].map(|it| it["parameters"].as_array());
+    let all = lists.into_iter().flatten().flatten().map(resolve);
+    all.filter(|parameter| parameter["in"] == within).collect()
 }
 
 /// The statuses, with the media types of each and what is said of them.
-fn contents(call: Call) -> impl Iterator<Item = (u16, &'static str, &'static Value)> {
-    let responses = described(call)["responses"].as_object().unwrap();
+fn contents(title: &str) -> impl Iterator<Item = (u16, &'static str, &'static Value)> {
+    let responses = operation(title)["responses"].as_object().unwrap();
     responses.iter().flat_map(|(status, response)| {
-        let content = resolve(response)["content"].as_object().unwrap();
+        let content = resolve(response)["content"].as_object().into_iter().flatten();
         let status = status.parse().unwrap();
-        content.iter().map(move |(kind, content)| (status, kind.as_str(), content))
+        content.map(move |(kind, content)| (status, kind.as_str(), content))
     })
 }
 
-/// What a value says, or what it refers to.
-fn resolve(value: &'static Value) -> &'static Value {
-    match value.get("$ref").and_then(Value::as_str) {
-        Some(to) => resolve(FRAGMENT.pointer(to.trim_start_matches('#')).unwrap()),
-        None => value,
-    }
+/// The examples of an operation's answers, with their statuses and media types.
+fn answers(title: &str) -> impl Iterator<Item = (u16, &'static str, &'static Value)> {
+    contents(title).flat_map(|(status, media_type, content)| {
+        examples(content).into_iter().map(move |example| (status, media_type, example))
+    })
+}
+
+/// The examples of a parameter or of a media type.
+fn examples(holder: &'static Value) -> Vec<&'static Value> {
+    let several = holder["examples"].as_object().into_iter().flat_map(|examples| examples.values());
+    let several = several.map(|example| &resolve(example)["value"]);
+    holder.get("example").into_iter().chain(several).collect()
 }
 
 /// A schema of OpenAPI 3.0 is one of JSON Schema's draft 4, but for `nullable`, which the fragment
@@ -65,22 +136,14 @@ fn validator(schema: &Value) -> Validator {
     jsonschema::options().with_draft(Draft::Draft4).build(&schema).unwrap()
 }
 
-/// The examples of a parameter or of a media type.
-fn examples(holder: &'static Value) -> Vec<&'static Value> {
-    let several = holder["examples"].as_object().into_iter().flat_map(|examples| examples.values());
-    let several = several.map(|example| &resolve(example)["value"]);
-    holder.get("example").into_iter().chain(several).collect()
-}
-
 /// Without what a server adds to every body, and the fragment does not describe.
-fn without_extras(value: &Value) -> Value {
+fn without_size(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let described =
-                map.iter().filter(|(name, _)| !["size", "status"].contains(&name.as_str()));
-            described.map(|(name, value)| (name.clone(), without_extras(value))).collect()
+            let described = map.iter().filter(|(name, _)| *name != "size");
+            described.map(|(name, value)| (name.clone(), without_size(value))).collect()
         }
-        Value::Array(list) => list.iter().map(without_extras).collect(),
+        Value::Array(list) => list.iter().map(without_size).collect(),
         _ => value.clone(),
     }
 }
@@ -96,38 +159,111 @@ fn serving(status: u16, media_type: &'static str, body: &Value) -> Server {
     Server::start(move |_| respond(status, &[("Content-Type", media_type)], &body))
 }
 
-#[test]
-fn the_calls_are_exactly_the_operations_of_the_fragment() {
-    const METHODS: [&str; 8] =
-        ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-    let paths = FRAGMENT["paths"].as_object().unwrap().iter();
-    let described: BTreeSet<_> = paths
-        .flat_map(|(path, item)| {
-            let methods = METHODS.into_iter().filter(|method| item.get(method).is_some());
-            methods.map(|method| (method.to_uppercase(), path.clone()))
-        })
-        .collect();
-    let calls = Call::ALL.map(Call::operation).into_iter().chain([("GET", "/identity")]);
-    let calls = calls.map(|(method, path)| (method.into(), path.into()));
-    assert_eq!(described, calls.collect());
+/// A server that answers with the first example of each operation.
+fn exemplary() -> Server {
+    Server::start(|request| {
+        let (status, media_type, example) =
+            answers(&format!("{} {}", request.method(), request.path())).next().unwrap();
+        respond(status, &[("Content-Type", media_type)], text(example))
+    })
+}
+
+/// The example with each of its values changed or, in JSON, left out; the property's name first.
+fn altered(example: &Value) -> Vec<(String, bool, Value)> {
+    let mut altered = Vec::new();
+    let xml = example.as_str().unwrap_or_default();
+    for (at, _) in xml.match_indices("=\"") {
+        let (before, rest) = xml.split_at(at + 2);
+        let (value, after) = rest.split_once('"').unwrap();
+        let name = before.rsplit(' ').next().unwrap().trim_end_matches("=\"");
+        let value = another(&json!(value));
+        let changed = format!("{before}{}\"{after}", value.as_str().unwrap());
+        altered.push((name.to_owned(), true, json!(changed)));
+    }
+    let mut pending = vec![String::new()];
+    while let Some(pointer) = pending.pop() {
+        let name = pointer.rsplit('/').next().unwrap().to_owned();
+        match example.pointer(&pointer).unwrap() {
+            Value::Object(map) => pending.extend(map.keys().map(|key| format!("{pointer}/{key}"))),
+            Value::Array(list) => {
+                pending.extend((0..list.len()).map(|index| format!("{pointer}/{index}")));
+            }
+            _ if pointer.is_empty() => {}
+            value => {
+                let mut changed = example.clone();
+                *changed.pointer_mut(&pointer).unwrap() = another(value);
+                altered.push((name.clone(), true, changed));
+                let mut without = example.clone();
+                let holder = pointer.strip_suffix(&format!("/{name}")).unwrap();
+                without.pointer_mut(holder).unwrap().as_object_mut().unwrap().remove(&name);
+                altered.push((name, false, without));
+            }
+        }
+    }
+    altered
+}
+
+/// Another value of the same kind.
+fn another(value: &Value) -> Value {
+    match value {
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(number) => json!(number.as_u64().unwrap() ^ 1),
+        _ => {
+            let mut text = value.as_str().unwrap().to_owned();
+            let last = text.pop();
+            text.push(if last == Some('0') { '1' } else { '0' });
+            json!(text)
+        }
+    }
+}
+
+/// The source of an example.
+fn source(example: &Value) -> Source {
+    let example = text(example);
+    let identifiers = ["243b471948ace337a8f92f129ec97d1902fcb1df", "9d1c02f4b7e84c6fa2f1"];
+    let listed = identifiers.into_iter().find(|identifier| example.contains(identifier));
+    Source::server(listed.unwrap_or("none")).unwrap()
 }
 
 #[test]
-fn every_body_has_examples_and_each_is_what_its_schema_allows() {
+fn every_operation_has_its_literal_request() {
+    let written: Vec<_> = OPERATIONS.iter().map(|(title, ..)| *title).collect();
+    let described = operations();
+    assert_eq!(
+        described.keys().collect::<Vec<_>>(),
+        written,
+        "in the fragment, and in `OPERATIONS` of this file"
+    );
+}
+
+#[test]
+fn the_fragment_is_valid_openapi() {
+    let schema = serde_json::from_str(include_str!("openapi-3.0.json")).unwrap();
+    let validator = jsonschema::options().with_draft(Draft::Draft4).build(&schema).unwrap();
+    let mistakes: Vec<_> = validator.iter_errors(&FRAGMENT).map(|it| it.to_string()).collect();
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+    for title in operations().keys() {
+        for within in ["query", "header"] {
+            let names: Vec<_> =
+                parameters(title, within).iter().map(|it| it["name"].as_str().unwrap()).collect();
+            let distinct: BTreeSet<_> = names.iter().map(|name| name.to_lowercase()).collect();
+            assert_eq!(names.len(), distinct.len(), "{title}: a parameter stands twice: {names:?}");
+        }
+    }
+}
+
+#[test]
+fn every_body_has_examples_and_each_fits_its_schema() {
     let mut seen = 0;
-    for call in Call::ALL {
-        assert!(contents(call).all(|(.., content)| !examples(content).is_empty()), "{call:?}");
-        let contents = contents(call).map(|(.., content)| content);
-        let parameters = ["query", "header"].into_iter().flat_map(|it| parameters(call, it));
+    for title in operations().keys() {
+        assert!(contents(title).all(|(.., content)| !examples(content).is_empty()), "{title}");
+        let contents = contents(title).map(|(.., content)| content);
+        let parameters = ["query", "header"].into_iter().flat_map(|it| parameters(title, it));
         for holder in contents.chain(parameters) {
             for example in examples(holder) {
-                let described = without_extras(example);
+                let described = without_size(example);
                 let result = validator(&holder["schema"]).validate(&described);
-                assert!(
-                    result.is_ok(),
-                    "{call:?}: {example} is not what its schema allows: {result:?}; mend one of \
-                     them in openapi/plex-auth.json"
-                );
+                assert!(result.is_ok(), "{title}: {example} does not fit its schema: {result:?}");
                 seen += 1;
             }
         }
@@ -145,6 +281,40 @@ fn every_property_is_in_an_example() {
             assert!(forms.iter().any(|form| examples.contains(form)), "{schema}.{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn every_property_of_the_examples_reaches_the_caller() {
+    let mut left_out = BTreeSet::new();
+    let mut missing = BTreeSet::new();
+    for title in operations().keys() {
+        for (status, media_type, example) in answers(title) {
+            let source = source(example);
+            let outcome = async |body: &Value| {
+                let server = serving(status, media_type, body);
+                let outcome = make(title, &server.client(), &source, false).await;
+                outcome.map_err(|error| error.to_string().replace(&server.url(), ""))
+            };
+            let read = outcome(example).await;
+            assert_eq!(read.is_ok(), status == 200, "{title}: {example}: {read:?}");
+            for (name, is_there, example) in altered(example) {
+                let read_now = outcome(&example).await;
+                if is_there && LEFT_OUT.iter().any(|(property, _)| *property == name) {
+                    left_out.insert(name);
+                } else if is_there {
+                    assert_ne!(read, read_now, "{title}: `{name}` is not read: {example}");
+                } else if let Some(error) =
+                    read_now.err().filter(|it| it.contains("is missing") && status == 200)
+                {
+                    // The text is written by hand.
+                    assert!(error.contains(&format!("{name}`")), "{name}: {error}");
+                    missing.insert(name);
+                }
+            }
+        }
+    }
+    assert_eq!(left_out.len(), LEFT_OUT.len(), "a property in `LEFT_OUT` is in no example");
+    assert_eq!(missing.len(), 3, "{missing:?}");
 }
 
 /// The values that servers write in several ways: what is described is what is read.
@@ -165,59 +335,29 @@ fn flags_and_ports_are_described_as_they_are_read() {
     }
 }
 
-/// The examples of one call's answers, with their statuses and media types.
-fn answers(call: Call) -> impl Iterator<Item = (u16, &'static str, &'static Value)> {
-    contents(call).flat_map(|(status, media_type, content)| {
-        examples(content).into_iter().map(move |example| (status, media_type, example))
-    })
-}
-
 #[tokio::test]
-async fn every_value_of_the_examples_is_read() {
-    for example in parameters(Call::LookUp, "query").flat_map(examples) {
+async fn every_answer_of_the_examples_is_read() {
+    for example in parameters("GET /security/resources", "query").into_iter().flat_map(examples) {
         text(example).parse::<Source>().unwrap();
     }
-    for (status, media_type, example) in answers(Call::Token).filter(|(status, ..)| *status == 200)
-    {
-        let token = serving(status, media_type, example).client().transient_token().await.unwrap();
-        assert!(text(example).contains(token.expose_secret()), "{media_type}");
-    }
-    for (status, media_type, example) in answers(Call::LookUp).filter(|(status, ..)| *status == 200)
-    {
-        let server = serving(status, media_type, example);
-        let text = text(example);
-        let mut identifiers =
-            ["243b471948ace337a8f92f129ec97d1902fcb1df", "9d1c02f4b7e84c6fa2f1"].into_iter();
-        let identifier = identifiers.find(|identifier| text.contains(identifier)).unwrap();
-        let source = Source::server(identifier).unwrap();
-        let device = server.client().source_connection_information(&source).await.unwrap();
-        assert!(text.contains(device.access_token.expose_secret()), "{media_type}");
-        assert!(text.contains(device.name.as_deref().unwrap()), "{media_type}");
-        assert!(device.connections.iter().any(|connection| connection.local), "{media_type}");
-        for connection in device.connections {
-            assert!(text.contains(connection.uri.as_str().trim_end_matches('/')), "{media_type}");
-            assert!(text.contains(&connection.address) && connection.port != 0, "{media_type}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_error_of_the_examples_is_read() {
-    for call in Call::ALL {
-        let described: BTreeSet<_> =
-            contents(call).map(|(status, kind, _)| (status, kind)).collect();
-        assert_eq!(described, BTreeSet::from(CONTENTS), "{call:?}");
-        for (status, media_type, example) in answers(call).filter(|(status, ..)| *status != 200) {
+    for (title, _, read) in OPERATIONS {
+        let described: BTreeSet<_> = contents(title).map(|(code, kind, _)| (code, kind)).collect();
+        assert_eq!(described, read.iter().copied().collect(), "{title}");
+        for (status, media_type, example) in answers(title) {
             let server = serving(status, media_type, example);
-            let error = call.make(&server.client()).await.unwrap_err();
-            assert_eq!(error.status().unwrap(), status);
+            let result = make(title, &server.client(), &source(example), false).await;
             let kind = match status {
+                200 => {
+                    result.unwrap();
+                    continue;
+                }
                 400 => ErrorKind::BadRequest,
                 401 => ErrorKind::Unauthorized,
                 403 => ErrorKind::Forbidden,
                 _ => ErrorKind::Unavailable,
             };
-            assert_eq!(error.kind(), kind);
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (kind, status));
             assert!(text(example).contains(&status.to_string()), "{status}: {example}");
             assert_eq!(error.server_message().is_some(), media_type != "text/html", "{media_type}");
             // A title and a status.
@@ -237,18 +377,17 @@ fn the_examples_fit_the_wire_types_and_their_json_schemas() {
         assert!(result.is_ok(), "{example} is not what the schema allows: {result:?}");
         serde_json::from_value::<T>(example.clone()).unwrap();
     }
-    for call in Call::ALL {
-        for (status, media_type, example) in answers(call) {
-            match (status, media_type, call) {
-                (200, "application/json", Call::Token) => {
-                    check::<wire::TransientTokenBody>(example);
-                }
-                (200, "application/json", Call::LookUp) => {
+    for title in operations().keys() {
+        let json = answers(title).filter(|(_, media_type, _)| *media_type == "application/json");
+        for (status, _, example) in json {
+            match (status, title.as_str()) {
+                (200, "GET /identity") => check::<wire::IdentityBody>(example),
+                (200, "POST /security/token") => check::<wire::TransientTokenBody>(example),
+                (200, _) => {
                     // Lists may be lone objects, which the schema of a list does not say.
                     serde_json::from_value::<wire::SourceBody>(example.clone()).unwrap();
                 }
-                (_, "application/json", _) => check::<wire::ErrorBody>(example),
-                _ => {}
+                _ => check::<wire::ErrorBody>(example),
             }
         }
     }
@@ -257,22 +396,21 @@ fn the_examples_fit_the_wire_types_and_their_json_schemas() {
 /// What has to be the same in what was sent and what is described: `all` parameters or only those
 /// that are required.
 #[track_caller]
-fn assert_as_described(call: Call, request: &Request, all: bool) {
-    assert_eq!((request.method(), request.path()), call.operation());
-
+fn assert_as_described(title: &str, request: &Request, all: bool) {
     let named = |within: &str| -> BTreeSet<String> {
-        let parameters =
-            parameters(call, within).filter(|parameter| all || parameter["required"] == true);
-        parameters.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+        let parameters = parameters(title, within).into_iter();
+        let sent = parameters.filter(|parameter| all || parameter["required"] == true);
+        sent.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
     };
     let url = Url::parse("http://localhost").unwrap().join(request.target()).unwrap();
     let sent: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let names: BTreeSet<_> = sent.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names, named("query"));
-    assert_eq!(names.len(), sent.len(), "none is sent twice");
+    assert_eq!(names, named("query"), "{title}");
+    assert_eq!(names.len(), sent.len(), "{title}: none is sent twice");
     for (name, value) in sent {
-        let parameter = parameters(call, "query").find(|parameter| parameter["name"] == name);
-        let schema = resolve(&parameter.unwrap()["schema"]);
+        let query = parameters(title, "query");
+        let parameter = query.into_iter().find(|parameter| parameter["name"] == name).unwrap();
+        let schema = resolve(&parameter["schema"]);
         let value = match schema["type"].as_str() {
             Some("integer") => value.parse::<i64>().unwrap().into(),
             _ => Value::String(value),
@@ -282,7 +420,7 @@ fn assert_as_described(call: Call, request: &Request, all: bool) {
 
     let mut expected: BTreeSet<String> =
         named("header").iter().map(|name| name.to_lowercase()).collect();
-    let requirements = described(call).get("security").unwrap_or(&FRAGMENT["security"]);
+    let requirements = operation(title).get("security").unwrap_or(&FRAGMENT["security"]);
     let [requirement] = requirements.as_array().unwrap().as_slice() else {
         panic!("not one requirement: {requirements}")
     };
@@ -293,55 +431,97 @@ fn assert_as_described(call: Call, request: &Request, all: bool) {
     }
     let headers = request.headers();
     let sent: BTreeSet<_> = headers.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(sent.len(), headers.len(), "none is sent twice");
+    assert_eq!(sent.len(), headers.len(), "{title}: none is sent twice");
     let http_own =
         ["host", "accept", "accept-encoding", "user-agent", "content-length"].map(str::to_owned);
     let sent: BTreeSet<_> = sent.difference(&BTreeSet::from(http_own)).cloned().collect();
-    assert_eq!(sent, expected);
+    assert_eq!(sent, expected, "{title}");
 }
 
 #[tokio::test]
-async fn what_a_client_sends_with_and_without_all_that_is_optional_is_as_described() {
-    for all in [false, true] {
-        let server = Server::start(|request| support::good(request, "token-1"));
+async fn requests_are_as_described_with_and_without_options() {
+    for (title, all) in operations().keys().flat_map(|title| [(title, false), (title, true)]) {
+        let server = exemplary();
         let builder = server.builder();
         let builder = if all { support::with_every_header(builder) } else { builder };
-        let (client, source) = (builder.build().unwrap(), Source::server("243b47").unwrap());
-        client.transient_token().await.unwrap();
-        match all {
-            true => client.refresh_source_connection_information(&source).await.unwrap(),
-            false => client.source_connection_information(&source).await.unwrap(),
-        };
-        for (call, request) in Call::ALL.into_iter().zip(server.requests()) {
-            assert_as_described(call, &request, all);
-        }
+        let (client, source) = (builder.build().unwrap(), Source::provider("a").unwrap());
+        make(title, &client, &source, all).await.unwrap();
+        assert_as_described(title, &server.request(), all);
     }
 }
 
-/// Written out: what the fragment says may be wrong, too.
 #[tokio::test]
-async fn both_requests_are_sent_as_they_stand_here() {
-    let server = Server::start(|request| support::good(request, "returned"));
-    let client = support::with_every_header(server.builder()).build().unwrap();
-    client.transient_token().await.unwrap();
-    let client = server.builder().user_agent("castd/1.0 (Käthe)").build().unwrap();
+async fn every_request_is_sent_as_it_stands_here() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, version) = manifest.split_once("\nversion = \"").unwrap();
+    let (version, _) = version.split_once('"').unwrap();
     let source = Source::provider("a&refresh=1#/?%+=ü").unwrap();
-    client.refresh_source_connection_information(&source).await.unwrap();
-
-    let written = |request: &Request| {
-        let head = request.head.replace(&server.address().to_string(), "ADDRESS");
+    for (title, written, _) in OPERATIONS {
+        let server = exemplary();
+        let client = support::with_every_header(server.builder());
+        let client = match title {
+            "POST /security/token" => client,
+            _ => client.user_agent("castd/1.0 (Käthe)"),
+        };
+        make(title, &client.build().unwrap(), &source, true).await.unwrap();
+        let head = server.request().head.replace(&server.address().to_string(), "ADDRESS");
+        let head = head.replace(&format!("plex-auth/{version}"), "plex-auth/VERSION");
         let (line, headers) = head.split_once("\r\n").unwrap();
         let mut headers: Vec<_> = headers.lines().collect();
         headers.sort_unstable();
-        format!("{line}\n{}", headers.join("\n"))
-    };
-    let requests = server.requests();
-    let (token, look_up) = (written(&requests[0]), written(&requests[1]));
-    let version = token.split_once("plex-auth/").unwrap().1.lines().next().unwrap();
-    assert!(include_str!("../../Cargo.toml").contains(&format!("version = \"{version}\"")));
-    assert_eq!(token.replace(version, "VERSION"), TOKEN_REQUEST);
-    assert_eq!(look_up, LOOK_UP_REQUEST);
+        assert_eq!(format!("{line}\n{}", headers.join("\n")), written, "{title}");
+    }
 }
+
+/// Prose, examples and tests name paths and headers, too.
+#[test]
+fn the_paths_and_headers_of_the_texts_are_described() {
+    fn read(path: &Path, found: &mut Vec<(String, String)>) {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+            entries.for_each(|entry| read(&entry, found));
+        } else if path.extension().is_some_and(|it| it == "rs" || it == "md") {
+            found.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut texts = Vec::new();
+    for part in ["README.md", "SECURITY.md", "docs", "src", "examples", "benches"] {
+        read(&root.join(part), &mut texts);
+    }
+    let paths = FRAGMENT["paths"].as_object().unwrap();
+    let parameters = FRAGMENT["components"]["parameters"].as_object().unwrap().values();
+    let schemes = FRAGMENT["components"]["securitySchemes"].as_object().unwrap().values();
+    let headers = parameters.chain(schemes).map(|it| it["name"].as_str().unwrap().to_lowercase());
+    // A PMS sends these.
+    let mut headers: BTreeSet<_> = headers.collect();
+    headers.extend(
+        ["protocol", "content-original-length", "content-compressed-length"]
+            .map(|name| format!("x-plex-{name}")),
+    );
+    let mut seen = 0;
+    for (file, text) in texts {
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && !"-/".contains(c)) {
+            let header = word.to_lowercase();
+            let path = word.find("/security/").and_then(|at| word.get(at..));
+            if let Some(path) = path.or(Some("/identity").filter(|path| word.ends_with(path))) {
+                assert!(paths.contains_key(path.trim_end_matches('/')), "{file}: {word}");
+                seen += 1;
+            } else if header.starts_with("x-plex-") && !header.ends_with('-') {
+                assert!(headers.contains(&header), "{file}: {word}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen} names");
+}
+
+const IDENTITY_REQUEST: &str = "\
+GET /identity HTTP/1.1
+accept-encoding: identity
+accept: application/json
+host: ADDRESS
+user-agent: castd/1.0 (Käthe)";
 
 const TOKEN_REQUEST: &str = "\
 POST /security/token?scope=all&type=delegation HTTP/1.1
@@ -370,4 +550,13 @@ accept: application/json
 host: ADDRESS
 user-agent: castd/1.0 (Käthe)
 x-plex-client-identifier: plex-auth-tests
-x-plex-token: 9rTq2mXw7KvB4nZc8LhD";
+x-plex-device-name: Käthe's TV \u{1f4fa}
+x-plex-device-vendor: Acme
+x-plex-device: PC
+x-plex-marketplace: store
+x-plex-model: M1
+x-plex-platform-version: 6.1
+x-plex-platform: Linux
+x-plex-product: Käthe's Remote
+x-plex-token: 9rTq2mXw7KvB4nZc8LhD
+x-plex-version: 2.4";

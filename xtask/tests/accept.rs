@@ -180,3 +180,44 @@ fn outside_the_repository_every_command_is_refused() {
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.stderr.contains(FRAGMENT), "{run:?}");
 }
+
+#[test]
+fn a_new_response_or_parameter_is_taken_or_named() {
+    let folder = Folder::accepted("a_new_response_or_parameter_is_taken_or_named");
+    let fragment = folder.read(FRAGMENT);
+    let json = r##""content": { "application/json": { "schema": { "$ref": "#/components/schemas/Device" } } }"##;
+    let device = format!(
+        "\"responses\": {{\n          \"200\": {{\n            \"description\": \"\",\n            {json}"
+    );
+    let header = r#"{ "name": "X-A", "in": "header", "schema": { "type": "string" } }"#;
+    for (from, to, code, found) in [
+        (&*device, device.replace("200", "201"), 0, "201u16 => ResponseValue::from_response"),
+        (&device, device.replace("200", "204").replace(json, "\"content\": {}"), 0, "204u16"),
+        (
+            &device,
+            device.replace("responses\": {", "responses\": { \"204\": {},"),
+            2,
+            "GET /security/resources: 204",
+        ),
+        (
+            &device,
+            device.replace("application/json", "text/plain"),
+            2,
+            "GET /security/resources: 200",
+        ),
+        (
+            "\"get\": {",
+            format!("\"parameters\": [{header}], \"get\": {{"),
+            0,
+            "X_A: &str = \"x-a\"",
+        ),
+        ("\"Device\": {", "\"Token\": {}, \"Device\": {".to_owned(), 2, "\"Refresh\""),
+    ] {
+        assert!(fragment.contains(from), "no {from}");
+        folder.write(FRAGMENT, &fragment.replacen(from, &to, 1));
+        let run = folder.run(&["accept"]);
+        assert_eq!(run.code, Some(code), "{to}: {run:?}");
+        let text = if code == 0 { folder.read(FILES[2]) } else { run.stderr };
+        assert!(text.contains(found), "{to}: {text}");
+    }
+}

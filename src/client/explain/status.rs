@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode, Url};
 use super::{Context, MAYBE_HTTPS, Operation, clean, page_title, title};
 use crate::address;
 use crate::api::body;
-use crate::api::wire::{ErrorBody, MaintenanceBody, MaintenanceResponse};
+use crate::api::wire::{ErrorBody, ErrorEntry, MaintenanceBody, MaintenanceResponse};
 use crate::error::{Details, Error, ErrorKind};
 
 pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Error {
@@ -226,10 +226,11 @@ struct ServerError {
 fn server_error(body: &[u8], status: StatusCode) -> Option<ServerError> {
     let (is_form_of_pms, code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
-            let entry = errors.0.into_iter().next()?;
-            let is_status = |n: i64| n == i64::from(status.as_u16());
-            let is_form_of_pms = entry.status.and_then(|status| status.0).is_some_and(is_status);
-            (is_form_of_pms, entry.code, [entry.message, None])
+            let number = |entry: &ErrorEntry| entry.status.as_ref()?.0;
+            let is_status = |entry| number(entry) == Some(i64::from(status.as_u16()));
+            let is_form_of_pms = errors.0.iter().any(is_status);
+            let ErrorEntry { code, message, status: _ } = errors.0.into_iter().next()?;
+            (is_form_of_pms, code, [message, None])
         }
         Err(_) => {
             let MaintenanceBody { response } = body::decode(body).ok()?;
