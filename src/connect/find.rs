@@ -28,7 +28,7 @@ pub(super) enum Start {
     LookUp,
     /// From the app.
     Device(Device),
-    /// A reconnection: a fresh look-up, or the last device where that fails.
+    /// A reconnection: a fresh look-up, or the last device where that fails or takes long.
     Again(Device),
 }
 
@@ -58,7 +58,10 @@ pub(super) async fn find(
             result => result?,
         },
         Start::Device(device) => device,
-        Start::Again(device) => refreshed.clone().await.unwrap_or(device),
+        Start::Again(device) => {
+            let looked_up = timeout(REFRESH_AFTER.min(left()), refreshed.clone()).await;
+            looked_up.ok().and_then(Result::ok).unwrap_or(device)
+        }
     };
     let rules = Rules {
         allow_insecure_http: server.0.settings.allow_insecure_http,

@@ -20,9 +20,9 @@ pub(super) const SPACING: Duration = Duration::from_secs(1);
 pub(super) enum Turn<T> {
     /// This, at once.
     Answer(Result<T, Error>),
-    /// The result of the run in progress, or of one that starts not before this. The caller waits
-    /// for so long after its start.
-    Wait { not_before: Option<Instant>, patience: Duration },
+    /// The result of the run in progress, or of the next one. The caller waits until so long after
+    /// its start.
+    Wait(Duration),
 }
 
 /// A state `S`, and the runs that change it, whose callers get a `T`.
@@ -49,12 +49,11 @@ where
         read(&mut self.lock().state)
     }
 
-    /// Decides by `turn`, from the state and the start of the run in progress, what the caller
-    /// gets. A run's result goes through `land` into the state, and to all who wait for it. `None`:
+    /// Decides by `turn`, from the state and whether a run is in progress, what the caller gets. A run's result goes through `land` into the state, and to all who wait for it. `None`:
     /// the caller's patience has ended, and the run goes on.
     pub(super) async fn join<R, F>(
         &self,
-        turn: impl Fn(&mut S, Option<Instant>) -> Turn<T>,
+        turn: impl Fn(&mut S, bool) -> Turn<T>,
         run: impl Fn() -> F,
         land: fn(&mut S, Result<R, Error>) -> Result<T, Error>,
     ) -> Option<Result<T, Error>>
@@ -90,7 +89,7 @@ where
     /// run gets its task, too, with its panic.
     fn board<R, F>(
         &self,
-        turn: &impl Fn(&mut S, Option<Instant>) -> Turn<T>,
+        turn: &impl Fn(&mut S, bool) -> Turn<T>,
         run: &impl Fn() -> F,
         land: fn(&mut S, Result<R, Error>) -> Result<T, Error>,
     ) -> Result<Boarded<T>, Result<T, Error>>
@@ -101,17 +100,16 @@ where
         let mut inner = self.lock();
         let Inner { state, started, running } = &mut *inner;
         let current = running.clone().filter(|running| running.has_changed().is_ok());
-        let (not_before, patience) = match turn(state, started.filter(|_| current.is_some())) {
+        let patience = match turn(state, current.is_some()) {
             Turn::Answer(answer) => return Err(answer),
-            Turn::Wait { not_before, patience } => (not_before, patience),
+            Turn::Wait(patience) => patience,
         };
         check_runtime().map_err(Err)?;
         if let (Some(running), Some(started)) = (current, *started) {
             return Ok((after(started, patience), running, None));
         }
         let now = Instant::now();
-        let spaced = started.map_or(now, |started| after(started, SPACING));
-        let start = now.max(spaced).max(not_before.unwrap_or(now));
+        let start = started.map_or(now, |started| now.max(after(started, SPACING)));
         let (sender, receiver) = watch::channel(None);
         (*started, *running) = (Some(start), Some(receiver.clone()));
         let (flight, run) = (Self(self.0.clone()), run());

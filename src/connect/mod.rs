@@ -273,7 +273,7 @@ impl Connected {
         let patience = self.0.options.timeout.saturating_add(SPACING);
         let turn = |current: &mut Current, _| match current.reconnected {
             Some(at) if at.elapsed() < SPACING => Turn::Answer(Ok(())),
-            _ => Turn::Wait { not_before: None, patience },
+            _ => Turn::Wait(patience),
         };
         let run = || {
             let this = self.clone();

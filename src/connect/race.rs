@@ -93,7 +93,6 @@ impl<'a> Race<'a> {
         // Without jitter, because a user is waiting.
         let mut waits = waits(MAX_ATTEMPTS).build();
         let mut uri = candidate.connection.uri.clone();
-        let mut last: Option<Error> = None;
         for attempts in 1..=MAX_ATTEMPTS {
             self.update(index, |state| state.attempts = attempts);
             let until = after(Instant::now(), limit).min(patience);
@@ -114,6 +113,8 @@ impl<'a> Race<'a> {
                 Err(_) => {
                     wait = waits.next();
                     // The last answer stays the error.
+                    let last =
+                        self.states.borrow().get(index).and_then(|state| state.error.clone());
                     last.unwrap_or_else(|| self.no_answer(&uri, "no response in time"))
                 }
             };
@@ -129,10 +130,8 @@ impl<'a> Race<'a> {
                     "candidate failed"
                 );
             }
-            let error = error.with(|details| details.attempts = attempts);
-            last = Some(error.clone());
             self.update(index, |state| {
-                state.error = Some(error);
+                state.error = Some(error.with(|details| details.attempts = attempts));
                 state.has_failed = !may_ask;
             });
             match wait.filter(|_| may_ask) {

@@ -82,17 +82,17 @@ impl Cached {
     }
 
     /// What a caller gets, whose fetch may take `time`.
-    fn turn(&self, fetching_since: Option<Instant>, time: Duration) -> Turn<TransientToken> {
+    fn turn(&self, is_fetching: bool, time: Duration) -> Turn<TransientToken> {
         let usable = self.usable();
         if let Some(fresh) = usable.filter(|token| token.time_left() > MIN_TIME_LEFT) {
             return Turn::Answer(Ok(fresh.clone()));
         }
-        let is_early = fetching_since.is_none() && self.not_before > Some(Instant::now());
+        let is_early = !is_fetching && self.not_before > Some(Instant::now());
         match (usable, &self.error) {
             (Some(old), _) if is_early => Turn::Answer(Ok(old.clone())),
-            (Some(_), _) => Turn::Wait { not_before: None, patience: LONGEST_REFRESH },
+            (Some(_), _) => Turn::Wait(LONGEST_REFRESH),
             (None, Some(error)) if is_early => Turn::Answer(Err(error.clone())),
-            (None, _) => Turn::Wait { not_before: None, patience: time.saturating_add(SPACING) },
+            (None, _) => Turn::Wait(time.saturating_add(SPACING)),
         }
     }
 
@@ -154,7 +154,7 @@ impl TokenCache {
     pub async fn token(&self) -> Result<TransientToken, Error> {
         let Shared { origin, flight } = &*self.0;
         let time = origin.timeout();
-        let turn = |cached: &mut Cached, since| cached.turn(since, time);
+        let turn = |cached: &mut Cached, is_fetching| cached.turn(is_fetching, time);
         let fetch = || origin.clone().fetch(time);
         let joined = flight.join(turn, fetch, Cached::land).await;
         joined.unwrap_or_else(|| Err(no_token())).or_else(|error| {

@@ -131,6 +131,13 @@ async fn a_reconnection_makes_do_with_the_last_device() {
         }
         home.net.run(home.server.reconnect()).await.unwrap();
         assert_eq!(home.token(), "token-0");
+        // Nor does a silent one cost the time-out.
+        home.net.lead("asked", Lead::Nowhere);
+        home.net.advance(SECOND).await;
+        let begun = Instant::now();
+        home.net.run(home.server.reconnect()).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        home.net.lead("asked", Lead::From(Duration::MAX, home.asked.clone()));
         // The error names both.
         home.net.lead("source", Lead::From(Duration::MAX, home.asked.clone()));
         home.net.advance(SECOND).await;
