@@ -18,6 +18,9 @@ const FOLDER: &str = "/security/";
 /// Before a fact, which begins with a space.
 const INDENT: &str = "   ";
 
+/// A title that begins with it is none.
+pub(crate) const COMMENT: char = '#';
+
 /// The facts of each operation, by its title: `GET /path`.
 pub(crate) type Facts = BTreeMap<String, BTreeSet<String>>;
 
@@ -77,7 +80,8 @@ pub(crate) fn write(facts: &Facts) -> String {
 pub(crate) fn diff(old: (&str, &Facts), new: (&str, &Facts)) -> String {
     let mut lines = BTreeMap::<_, Vec<&str>>::new();
     let mut sections = BTreeMap::<Vec<&str>, (char, String)>::new();
-    for title in old.1.keys().chain(new.1.keys()).collect::<BTreeSet<_>>() {
+    let titles = old.1.keys().chain(new.1.keys()).filter(|title| !title.starts_with(COMMENT));
+    for title in titles.collect::<BTreeSet<_>>() {
         match (old.1.get(title), new.1.get(title)) {
             (Some(old), Some(new)) => {
                 for fact in old.symmetric_difference(new) {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Error, ensure};
 
 use crate::build::codegen;
 use crate::document::printable;
-use crate::facts::{self, Facts};
+use crate::facts::{self, COMMENT, Facts};
 use crate::{FRAGMENT, UPSTREAM};
 
 pub(crate) const DEPARTURES: &str = "openapi/departures.diff";
@@ -26,20 +26,15 @@ const HEADER: &str = "\
 /// Names and texts.
 pub(crate) type Files = BTreeMap<&'static str, String>;
 
-/// All but the public API. `origin` is the first line of upstream's facts, and none itself.
-pub(crate) fn files(
-    root: &Path,
-    fragment: &Facts,
-    origin: &str,
-    upstream: &Facts,
-) -> anyhow::Result<Files> {
+/// All but the public API.
+pub(crate) fn files(root: &Path, fragment: &Facts, upstream: &Facts) -> anyhow::Result<Files> {
     let source = fs::read_to_string(root.join(FRAGMENT))?;
     // The generator panics at what it does not support, and prints why.
     let code = panic::catch_unwind(|| codegen::generate(&source))
         .unwrap_or_else(|_| Err("the generator does not support it".to_owned()));
     let code = code.map_err(Error::msg).context(FRAGMENT)?;
     Ok(BTreeMap::from([
-        (UPSTREAM, format!("{origin}{}", facts::write(upstream))),
+        (UPSTREAM, facts::write(upstream)),
         (DEPARTURES, facts::diff((UPSTREAM, upstream), (FRAGMENT, fragment))),
         (CLIENT, format_code(&code.client)?),
         (MOCKS, format_code(&code.mocks)?),
@@ -51,7 +46,8 @@ fn format_code(code: &str) -> anyhow::Result<String> {
     Ok(format!("{HEADER}{}", prettyplease::unparse(&code)))
 }
 
-/// The commit that a file is from, and the date: as the caller says, or as git knows it.
+/// The commit that a file is from, and the date: as the caller says, or as git knows it. The first
+/// line of upstream's facts, and none itself.
 pub(crate) fn origin(file: &Path, from: Option<String>) -> String {
     let by_git = || {
         let file = file.canonicalize().ok()?;
@@ -63,7 +59,7 @@ pub(crate) fn origin(file: &Path, from: Option<String>) -> String {
     let today = time::UtcDateTime::now().date();
     let from = from.map(|commit| format!("{commit}, {today}")).or_else(by_git);
     let from = from.unwrap_or_else(|| format!("unknown, {today}"));
-    format!("# From commit {}\n", printable(from.trim()))
+    format!("{COMMENT} From commit {}", printable(from.trim()))
 }
 
 /// The public API. `None`, which is printed, if the tool for it is not installed.

@@ -70,10 +70,8 @@ fn run(command: Command) -> anyhow::Result<Option<String>> {
     let root = root.with_context(|| format!("no {FRAGMENT} here or above"))?;
     let document = document::open(&root.join(FRAGMENT)).context(FRAGMENT)?;
     let fragment = facts::read(&document, &document).context(FRAGMENT)?;
-    let text = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?;
-    let origin = text.split_inclusive('\n').next().filter(|line| line.starts_with('#'));
-    let origin = origin.unwrap_or_default();
-    let upstream = facts::parse(text.trim_start_matches(origin));
+    let upstream = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?;
+    let upstream = facts::parse(&upstream);
 
     let name = |file: &Path| printable(&file.display().to_string());
     let read = |file: &Path| -> anyhow::Result<(Facts, Vec<&String>)> {
@@ -96,18 +94,18 @@ fn run(command: Command) -> anyhow::Result<Option<String>> {
             Ok((!diff.is_empty()).then_some(found))
         }
         Command::Accept { file: None, .. } => {
-            accept(root, generated::files(root, &fragment, origin, &upstream)?)
+            accept(root, generated::files(root, &fragment, &upstream)?)
         }
         Command::Accept { file: Some(file), from } => {
-            let (new, lost) = read(&file)?;
+            let (mut new, lost) = read(&file)?;
             ensure!(
                 lost.is_empty(),
                 "nothing is written: the file does not have {lost:?}. Change {FRAGMENT} first."
             );
-            let origin = generated::origin(&file, from);
-            accept(root, generated::files(root, &fragment, &origin, &new)?)
+            new.entry(generated::origin(&file, from)).or_default();
+            accept(root, generated::files(root, &fragment, &new)?)
         }
-        Command::Check => check(root, generated::files(root, &fragment, origin, &upstream)?),
+        Command::Check => check(root, generated::files(root, &fragment, &upstream)?),
     }
 }
 

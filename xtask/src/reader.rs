@@ -63,6 +63,10 @@ impl<'a> Reader<'a> {
         // A scheme is what it says, not its name in the description.
         let root = self.root;
         let security = operation.get("security").unwrap_or(&root["security"]);
+        // An empty list is as good as an empty requirement.
+        if security.as_array().is_none_or(Vec::is_empty) {
+            self.fact(" security schemes", 0);
+        }
         for schemes in security.as_array().into_iter().flatten().filter_map(Value::as_object) {
             self.fact(" security schemes", schemes.len());
             for (name, roles) in schemes {
@@ -87,10 +91,8 @@ impl<'a> Reader<'a> {
             }
             Value::Array(list) if !list.is_empty() => {
                 for (at, value) in (1..).zip(list) {
-                    match value {
-                        Value::Object(_) => self.read(&format!("{place} {at}"), value),
-                        _ => self.fact(place, value),
-                    }
+                    let at = if value.is_object() { format!(" {at}") } else { String::new() };
+                    self.read(&format!("{place}{at}"), value);
                 }
             }
             _ => self.fact(place, value),
