@@ -36,9 +36,6 @@ pub(crate) fn parse(text: &str) -> Result<Url, Error> {
         );
         Error::new(ErrorKind::InvalidAddress, problem)
     })?;
-    if is_under(&url, "plex.tv") {
-        return invalid(PLEX_TV);
-    }
     if !is_ipv4_as_written(&url, text) {
         return invalid(
             "it means another IPv4 address than it seems to: write four decimal numbers without \
@@ -66,13 +63,13 @@ fn is_ipv4_as_written(url: &Url, text: &str) -> bool {
     host.split(':').next() == Some(&*ip.to_string())
 }
 
-/// Why a URL can't be the address of a server or a provider.
+/// Why a URL can't be the address of a server.
 pub(crate) fn check(url: &Url) -> Option<&'static str> {
     let path = url.path();
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     Some(if !matches!(url.scheme(), "http" | "https") {
         SCHEMES
-    } else if is_under(url, "plex.tv") && !is_under(url, "provider.plex.tv") {
+    } else if is_under(url, "plex.tv") {
         PLEX_TV
     } else if is_under(url, "plex.direct") && ip(url).is_none() {
         "a plex.direct name contains the server's address: write the address with hyphens, \
@@ -388,8 +385,6 @@ mod tests {
         for host in ["plex.tv.example", "notplex.tv", "plex.tvs", "10-0-2-123.93b1.plex.direct"] {
             parse(&format!("https://{host}")).unwrap();
         }
-        // `connect` takes a provider at its own name.
-        assert_eq!(check(&Url::parse("https://vod.provider.plex.tv").unwrap()), None);
         assert_eq!(check(&Url::parse("https://app.plex.tv").unwrap()), Some(PLEX_TV));
     }
 

@@ -187,7 +187,7 @@ pub struct Device {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Kept")]
+#[serde(try_from = "wire::Connection")]
 #[non_exhaustive]
 pub struct Connection {
     /// The base URL, which the crate uses. `http` or `https`, without credentials, query and
@@ -208,26 +208,12 @@ pub struct Connection {
     pub relay: bool,
 }
 
-/// A serialized connection: the same defaults as in a response.
-#[derive(Deserialize)]
-struct Kept {
-    uri: String,
-    protocol: Option<String>,
-    address: Option<String>,
-    port: Option<u16>,
-    #[serde(default)]
-    local: bool,
-    #[serde(default)]
-    relay: bool,
-}
-
-impl TryFrom<Kept> for Connection {
+/// As leniently as in a response.
+impl TryFrom<wire::Connection> for Connection {
     type Error = &'static str;
 
-    fn try_from(kept: Kept) -> Result<Self, Self::Error> {
-        let Kept { uri, protocol, address, port, local, relay } = kept;
-        let uri = address::listed(&uri).ok_or("`uri` is not the URL of a connection")?;
-        Ok(Self { local, relay, ..Self::from_parts(uri, protocol, address, port) })
+    fn try_from(connection: wire::Connection) -> Result<Self, Self::Error> {
+        Self::from_wire(connection).ok_or("`uri` is not the URL of a connection")
     }
 }
 

@@ -692,7 +692,8 @@ async fn a_provider_can_not_be_connected_to() {
 
 #[tokio::test]
 async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
-    let dead = device(DEVICE_TOKEN, &[local("http://127.0.0.1:1")]);
+    let wrong = Server::start(as_another);
+    let dead = device(DEVICE_TOKEN, &[local(wrong.url())]);
     let right = right();
     let other = device(DEVICE_TOKEN, &[local(right.url())]);
     let other = String::from_utf8(other).unwrap().replace(ID, &ID.replace("243b", "b342"));
