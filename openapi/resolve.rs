@@ -1,6 +1,10 @@
-//! References of a description: one definition for `build.rs`, `xtask` and the tests.
+//! References and verbs of a description: one definition for `build.rs`, `xtask`, `fuzz` and the tests.
 
 use serde_json::Value;
+
+/// The keys of a path item that are operations.
+pub const METHODS: [&str; 8] =
+    ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// How many references may lead from one to the next.
 pub const MAX_CHAIN: usize = 20;

@@ -2,6 +2,11 @@
 #![no_main]
 #![allow(dead_code, unreachable_pub, reason = "modules of other programs")]
 
+#[path = "../../openapi/resolve.rs"]
+mod references;
+mod build {
+    pub(crate) use crate::references;
+}
 #[path = "../../xtask/src/document.rs"]
 mod document;
 #[path = "../../xtask/src/facts.rs"]

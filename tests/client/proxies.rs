@@ -55,7 +55,7 @@ const CLOUDFLARE_API: &str = r#"{"success":false,"errors":[{"code":10000,
     "message":"Authentication error"}],"messages":[],"result":null}"#;
 
 #[tokio::test]
-async fn a_403_is_a_proxys_without_a_sign_of_a_pms() {
+async fn a_403_without_a_servers_mark_is_from_a_proxy() {
     let html = ("Content-Type", "text/html");
     let gzip = ("Content-Encoding", "gzip");
     let own_json = r#"{"errors":[{"code":1001,"message":"no","status":403}]}"#;
@@ -95,7 +95,7 @@ async fn a_403_is_a_proxys_without_a_sign_of_a_pms() {
 }
 
 #[tokio::test]
-async fn a_401_with_a_challenge_is_a_proxys() {
+async fn a_401_with_a_challenge_is_from_a_proxy() {
     let own = r#"{"errors":[{"code":1001,"message":"no","status":401}]}"#;
     let challenge = ("WWW-Authenticate", "Basic realm=\"Restricted\"");
     for body in ["", own, "<title>Login</title>", "<Response code='401' title='a'/>", "no"] {
@@ -111,7 +111,7 @@ async fn a_401_with_a_challenge_is_a_proxys() {
 }
 
 #[tokio::test]
-async fn a_refused_identity_is_a_proxys() {
+async fn a_refused_identity_is_from_a_proxy() {
     for (status, body) in [(401, ""), (403, ""), (401, "<title>Login</title>"), (403, OWN_PAGE)] {
         let server = Server::start(move |_| respond(status, &[], body));
         let error = server.client().identity().await.unwrap_err();
@@ -153,7 +153,7 @@ fn behind(proxy: &str, address: &str) -> Client {
 }
 
 #[tokio::test]
-async fn a_forward_proxys_login_is_not_retried() {
+async fn the_login_of_a_forward_proxy_is_not_retried() {
     for (address, answer) in [
         ("http://nas.lan:32400", case!("squid-407-plain")),
         ("https://plex.example:32400", case!("squid-connect-407")),

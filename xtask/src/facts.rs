@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::build::codegen::METHODS;
-use crate::build::references::{MAX_CHAIN, target};
+use crate::build::references::{MAX_CHAIN, METHODS, target};
 use crate::document::printable;
 use crate::reader::{Reader, leads_nowhere};
 
