@@ -24,12 +24,10 @@ pub mod codegen {
     use progenitor::{GenerationSettings, Generator, HooksMode, TypePatch};
     use serde_json::{Map, Value, json};
 
-    use super::references::resolve;
+    use super::references::{METHODS, resolve};
 
     const FRAGMENT: &str = "openapi/plex-auth.json";
     const JSON: &str = "application/json";
-    pub const METHODS: [&str; 8] =
-        ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
     /// Schemas that are written by hand in `src/api/wire.rs`: secrets, whose `Debug` is redacted,
     /// and values that servers encode in several ways.

@@ -1,6 +1,10 @@
-//! References of a description: one definition for `build.rs`, `xtask` and the tests.
+//! The verbs and the references of a description: for `build.rs`, `xtask` and the tests.
 
 use serde_json::Value;
+
+/// The verbs of a path item, whose other keywords are none.
+pub const METHODS: [&str; 8] =
+    ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// How many references may lead from one to the next.
 pub const MAX_CHAIN: usize = 20;

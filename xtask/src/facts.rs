@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::build::codegen::METHODS;
-use crate::build::references::{MAX_CHAIN, target};
 use crate::document::printable;
 use crate::reader::{Reader, leads_nowhere};
+use crate::references::{MAX_CHAIN, METHODS, target};
 
 /// All operations in this folder are read.
 const FOLDER: &str = "/security/";

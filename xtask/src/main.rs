@@ -16,6 +16,7 @@ use std::{env, fs};
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::build::references;
 use crate::document::printable;
 use crate::facts::Facts;
 use crate::generated::{DEPARTURES, Files, PUBLIC_API};

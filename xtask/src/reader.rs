@@ -9,8 +9,8 @@ use std::{mem, slice};
 
 use serde_json::{Value, json};
 
-use crate::build::references::{MAX_CHAIN, resolve, target};
 use crate::document;
+use crate::references::{MAX_CHAIN, resolve, target};
 
 pub(crate) struct Reader<'a> {
     root: &'a Value,
