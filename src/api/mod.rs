@@ -128,7 +128,7 @@ mod tests {
         let api = &client(&server).0.api;
         for status in [200, 201, 206, 299] {
             for (size, is_read) in [(1024, true), (1025, false)] {
-                let mut mock = server
+                let mock = server
                     .mock_async(|_, then| _ = then.status(status).body("a".repeat(size)))
                     .await;
                 let request = Request::new(Method::GET, server.base_url().parse().unwrap());
