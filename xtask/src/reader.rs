@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         };
         let exclusive = key.replacen('m', "exclusiveM", 1);
         match (key, value) {
-            // An operation's own says who may call it, and how long a token lives.
+            // An operation's own.
             ("description", Value::String(prose)) if place.is_empty() => {
                 let words: Vec<_> = prose.split_whitespace().collect();
                 self.fact(&there, json!(words.join(" ")));
