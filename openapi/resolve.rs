@@ -1,8 +1,8 @@
-//! References and verbs of a description: one definition for `build.rs`, `xtask`, `fuzz` and the tests.
+//! The verbs and the references of a description: for `build.rs`, `xtask`, `fuzz` and the tests.
 
 use serde_json::Value;
 
-/// The keys of a path item that are operations.
+/// The verbs of a path item, whose other keywords are none.
 pub const METHODS: [&str; 8] =
     ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::build::references::{MAX_CHAIN, METHODS, target};
 use crate::document::printable;
 use crate::reader::{Reader, leads_nowhere};
+use crate::references::{MAX_CHAIN, METHODS, target};
 
 /// All operations in this folder are read.
 const FOLDER: &str = "/security/";
@@ -44,7 +44,12 @@ pub(crate) fn read(root: &Value, fragment: &Value) -> anyhow::Result<Facts> {
             let operation = items.iter().rev().find_map(|item| item.get(method));
             if let Some(operation) = operation.filter(|operation| operation.is_object()) {
                 let title = printable(&format!("{} {path}", method.to_uppercase()));
-                facts.insert(title, Reader::new(root).operation(&items, operation));
+                let mut read = Reader::new(root).operation(&items, operation);
+                // Its prose says who may call, and how long a token lives; elsewhere it is prose.
+                read.retain(|fact| {
+                    path.starts_with(FOLDER) || !fact.starts_with(" description = ")
+                });
+                facts.insert(title, read);
             }
         }
     }

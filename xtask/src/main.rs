@@ -14,8 +14,9 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use anyhow::{Context as _, ensure};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
+use crate::build::references;
 use crate::document::printable;
 use crate::facts::Facts;
 use crate::generated::{DEPARTURES, Files, PUBLIC_API};
@@ -28,12 +29,6 @@ const README: &str = "openapi/README.md";
 /// could not do its work.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
 enum Command {
     /// Print how an upstream API description differs from openapi/upstream.txt
     Drift {
@@ -53,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let (reason, code) = match run(Arguments::parse().command) {
+    let (reason, code) = match run(Command::parse()) {
         Ok(None) => return ExitCode::SUCCESS,
         Ok(Some(found)) => (found, 1),
         Err(error) => (format!("{error:#}"), 2),

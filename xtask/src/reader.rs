@@ -9,8 +9,8 @@ use std::{mem, slice};
 
 use serde_json::{Value, json};
 
-use crate::build::references::{MAX_CHAIN, resolve, target};
 use crate::document;
+use crate::references::{MAX_CHAIN, resolve, target};
 
 pub(crate) struct Reader<'a> {
     root: &'a Value,
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         };
         let exclusive = key.replacen('m', "exclusiveM", 1);
         match (key, value) {
-            // An operation's own says who may call it, and how long a token lives.
+            // An operation's own.
             ("description", Value::String(prose)) if place.is_empty() => {
                 let words: Vec<_> = prose.split_whitespace().collect();
                 self.fact(&there, json!(words.join(" ")));
