@@ -254,6 +254,8 @@ fn each_kind_is_listed_and_serialises_as_its_name() {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.to_string());
     }
     assert!(names.contains("Proxy") && names.contains("Skipped"));
+    let error = support::builder("").build().unwrap_err().to_string();
+    assert!(error.starts_with("invalid address: "), "{error}");
 }
 
 /// Linux refuses such a connection before it sends anything.
