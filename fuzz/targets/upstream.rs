@@ -4,9 +4,6 @@
 
 #[path = "../../openapi/resolve.rs"]
 mod references;
-mod build {
-    pub(crate) use crate::references;
-}
 #[path = "../../xtask/src/document.rs"]
 mod document;
 #[path = "../../xtask/src/facts.rs"]

@@ -1,8 +1,6 @@
 //! Everything that touches generated code: the client that `build.rs` generates from
 //! `openapi/plex-auth.json`, and the hooks that run for each request.
 
-use std::time::Duration;
-
 use body::BodyError;
 use generated::headers;
 use progenitor_client::{ClientHooks, OperationInfo};
@@ -77,20 +75,20 @@ impl ClientHooks<Inner> for generated::Client {
         request: &mut Request,
         operation: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        // A call has a timer of its own, which may be longer than the client's `timeout`.
-        *request.timeout_mut() = Some(Duration::MAX);
         let described = headers::of(operation.operation_id);
+        let needs_token = described.contains(&headers::X_PLEX_TOKEN);
         let is_sent = |name: &HeaderName| {
-            [ACCEPT, ACCEPT_ENCODING, USER_AGENT].contains(name)
+            needs_token
+                || [ACCEPT, ACCEPT_ENCODING, USER_AGENT].contains(name)
                 || described.contains(&name.as_str())
         };
         // Proxies answer 411 to a request that may have a body and does not say that it has none.
         let is_empty = request.body().is_none() && !request.method().is_safe();
         let headers = request.headers_mut();
-        headers.remove("api-version");
-        for (name, value) in self.inner.headers.iter().filter(|(name, _)| is_sent(name)) {
-            headers.insert(name, value.clone());
-        }
+        headers.clear();
+        headers.reserve(self.inner.headers.len());
+        let sent = self.inner.headers.iter().filter(|(name, _)| is_sent(name));
+        headers.extend(sent.map(|(name, value)| (name.clone(), value.clone())));
         if is_empty {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }

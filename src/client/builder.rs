@@ -307,7 +307,8 @@ impl Http {
             .no_zstd()
             .no_deflate()
             .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
+            // A call has a timer of its own, and `Client::request` sets one.
+            .timeout(Duration::MAX)
             .build()
             .map_err(|error| {
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \

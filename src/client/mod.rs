@@ -274,8 +274,9 @@ impl Client {
     /// end.
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
         let url = self.url(path)?;
-        let Inner { headers, .. } = &self.0.api.inner;
-        Ok(self.0.api.client.request(method, url).headers(headers.clone()))
+        let Shared { api, settings, .. } = &*self.0;
+        let request = api.client.request(method, url).headers(api.inner.headers.clone());
+        Ok(request.timeout(settings.timeout))
     }
 
     /// Sends a request that was made by [`request`](Self::request). Any response is a success.
