@@ -161,6 +161,7 @@ fn is_under(url: &Url, domain: &str) -> bool {
 }
 
 /// Whether a host is an IP address, for which few servers have a valid certificate.
+#[cfg(feature = "rustls-no-provider")]
 pub(crate) fn is_ip_address(url: &Url) -> bool {
     matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
 }
