@@ -78,7 +78,7 @@ impl Connect {
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// use plex_auth::{Connection, Device};
     ///
-    /// let uri = "https://10-0-2-123.93b10b279ff8456686414add109854cd.plex.direct:32400".parse()?;
+    /// let uri = "https://203-0-113-7.93b10b279ff8456686414add109854cd.plex.direct:32400".parse()?;
     /// let device = Device::new(source.identifier(), token, vec![Connection::new(uri)]);
     /// let server = client.connect(&source).device(device).await?;
     /// # Ok(())
@@ -211,7 +211,9 @@ impl Connected {
         self.0.flight.with(|current| current.found.connection.clone())
     }
 
-    /// The source's device, from the last look-up.
+    /// The source's device, from the last look-up. An app can keep its identifier, its connections
+    /// (with serde) and its token (in a keychain), and start with them the next time: see
+    /// [`Connect::device`].
     pub fn device(&self) -> Device {
         self.0.flight.with(|current| current.found.device.clone())
     }
@@ -266,7 +268,7 @@ impl Connected {
     /// unless that was a relay. On success all clones use the new connection; on failure they keep
     /// the old one.
     ///
-    /// It is one task for all who want its result: they wait for it, each as long as he likes, and
+    /// It is one task for all who want its result: they wait for it, each as long as it likes, and
     /// share how it ended. The next one starts a second after the last one started. Within a second
     /// after a success that is the result.
     ///
