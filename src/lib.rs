@@ -1,12 +1,10 @@
-// Link targets for rustdoc. They stand before the README's own (to docs.rs), because the first
-// definition wins.
+// Link targets for rustdoc. They stand before the README's own, because the first definition wins.
+//! [guide]: crate::guide
 //! [`Client`]: crate::Client
 //! [`ClientBuilder`]: crate::ClientBuilder
 //! [`Connected`]: crate::Connected
 //! [`Error`]: crate::Error
 //! [`ErrorKind`]: crate::ErrorKind
-//! [`Source`]: crate::Source
-//! [`Token`]: crate::Token
 //! [`TokenCache`]: crate::TokenCache
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -24,6 +22,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod source;
+#[cfg(doc)]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 #[cfg(feature = "test-util")]
 mod test_util;
 mod token;

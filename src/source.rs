@@ -31,7 +31,8 @@ use crate::token::Token;
 pub struct Source(pub(crate) String);
 
 impl Source {
-    /// Another server, by its client identifier, which is its `machineIdentifier`.
+    /// Another server, by its client identifier, which is its `machineIdentifier`: in plex.tv's list
+    /// of a user's servers, and at that server's `/identity`.
     ///
     /// # Errors
     ///
@@ -41,7 +42,7 @@ impl Source {
         Self::with_prefix("server://", identifier.as_ref())
     }
 
-    /// A provider, by its identifier, such as `tv.plex.provider.vod`.
+    /// A provider, one of Plex's online services, by its identifier, such as `tv.plex.provider.vod`.
     ///
     /// # Errors
     ///

@@ -7,9 +7,9 @@
 //! inside, with `into_inner()`. The bodies' types are in [`wire`](crate::wire).
 //!
 //! This feature enables `test-util`, which has values for tests without a server: an
-//! [`Error`](crate::Error::for_test), a [`Device`](crate::Device::for_test), a
-//! [`Connected`](crate::Connected::for_test) and a
-//! [`TransientToken`](crate::TransientToken::for_test).
+//! [`Error`](crate::Error::for_test), a [`Connected`](crate::Connected::for_test) and a
+//! [`TransientToken`](crate::TransientToken::for_test). A [`Device`](crate::Device::new) needs no
+//! feature.
 //!
 //! httpmock's server logs whole requests, tokens included, at `DEBUG` and `TRACE`, and answers 500
 //! to a header that is not ASCII.

@@ -135,8 +135,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a call may take as a whole, with its retries and the body. Default: 30 seconds,
-    /// about as long as a user waits.
+    /// How long a call may take as a whole, with its retries and the body; also
+    /// [`Client::connect`], and a [`Client::request`], unless they set their own. Default: 30
+    /// seconds, about as long as a user waits.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.check_not_zero("timeout", timeout.is_zero());
         self.settings.timeout = timeout;
@@ -155,11 +156,12 @@ impl ClientBuilder {
     /// ([`is_retryable`](Error::is_retryable)): a status such as 503, or (at most twice) a
     /// connection that failed or was closed before the response was complete; never after a
     /// certificate was refused or a time-out. Default: 10, enough to wait for a starting server
-    /// until [`timeout`](Self::timeout). 0 disables retries.
+    /// until [`timeout`](Self::timeout). 0 disables retries, and the company of an attempt without
+    /// an answer.
     ///
     /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
-    /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. Both calls
-    /// are safe to repeat: an unused transient token expires.
+    /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. The
+    /// three calls are safe to repeat: an unused transient token expires.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.settings.max_retries = retries;
         self
@@ -183,7 +185,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the `reqwest::ClientBuilder`: a proxy, root certificates, a login proxy's headers.
+    /// Changes the `reqwest::ClientBuilder`: root certificates, a proxy, a login proxy's headers.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use plex_auth::reqwest::{Certificate, Proxy};
+    ///
+    /// let ca = Certificate::from_pem(&std::fs::read("/etc/ssl/company-ca.pem")?)?;
+    /// let proxy = Proxy::all("http://proxy.example.com:3128")?.basic_auth("user", "password");
+    /// let client = plex_auth::Client::builder("https://plex.example.com")
+    ///     .token("xxxx")
+    ///     .client_identifier("living-room-remote-7f3c")
+    ///     .configure_http(move |http| http.tls_certs_merge([ca.clone()]).proxy(proxy.clone()))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// It is called again for each [connection](Client::connect) to a source, which has
     /// connections of its own, and where a call gets no answer: pools and cookie jars are new then.
@@ -195,20 +212,6 @@ impl ClientBuilder {
     /// redirects, `reqwest`'s retries, verbose connections, decompression and HTTP/2 are turned
     /// off, and the two time-outs are set. Headers that are set here, including `user_agent`, don't
     /// replace the crate's own.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use plex_auth::reqwest::Proxy;
-    ///
-    /// let proxy = Proxy::all("http://proxy.example:3128")?.basic_auth("user", "password");
-    /// let client = plex_auth::Client::builder("https://plex.example")
-    ///     .token("xxxx")
-    ///     .client_identifier("living-room")
-    ///     .configure_http(move |http| http.proxy(proxy.clone()))
-    ///     .build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn configure_http<F>(mut self, configure: F) -> Self
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,

@@ -31,10 +31,6 @@ pub(crate) use explain::{Context, Operation, is_proxy_login};
 
 /// A client of one Plex Media Server, with one token.
 ///
-/// Cheap to clone; clones share connections and settings. Every call ends within its time-out, with
-/// a result or an [`Error`]. Calls need a tokio runtime with IO and time enabled: without a runtime
-/// they return an error; in a runtime without IO or time, tokio panics.
-///
 /// ```no_run
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), plex_auth::Error> {
@@ -47,6 +43,19 @@ pub(crate) use explain::{Context, Operation, is_proxy_login};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Cheap to clone; clones share connections and settings.
+///
+/// A call makes attempts until one succeeds, fails for good, or its deadline passes; then the last
+/// answer is the error. An attempt that gets no answer gets company: the same request over a new
+/// connection, every [`connect_timeout`](ClientBuilder::connect_timeout), three in all. The first
+/// answer wins.
+///
+/// Calls need a tokio runtime with IO and time enabled: without a runtime they return an error; in
+/// a runtime without IO or time, tokio panics.
+///
+/// Source of the three requests: `getTransientToken`, `getSourceConnectionInformation` and
+/// `getIdentity` in [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
 #[derive(Clone)]
 pub struct Client(pub(crate) Arc<Shared>);
 
@@ -123,8 +132,7 @@ impl Client {
 
     /// Gets a transient token: temporary, with the access level of the client's own token.
     ///
-    /// Any valid token may do this, a transient one too. `POST /security/token`; source:
-    /// `getTransientToken` in [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
+    /// Any valid token may do this, a transient one too. The request is `POST /security/token`.
     ///
     /// # Errors
     ///
@@ -178,9 +186,8 @@ impl Client {
 
     /// Looks up a source's connections and access token in the server's cache.
     ///
-    /// Needs an admin's token, or a transient one made from it, and PMS 1.15.4 or newer.
-    /// `GET /security/resources`; source: `getSourceConnectionInformation` in
-    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
+    /// Needs an admin's token, or a transient one made from it, and PMS 1.15.4 or newer. The request
+    /// is `GET /security/resources`.
     ///
     /// # Errors
     ///
@@ -216,8 +223,7 @@ impl Client {
     }
 
     /// Returns the server's identity (`GET /identity`, without the token): the identifier that
-    /// [`Source::server`] takes, and the version. Source: `getIdentity` in
-    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec).
+    /// [`Source::server`] takes, and the version.
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -239,6 +245,15 @@ impl Client {
     /// The URL of another path of this server, such as `/library/parts/1/file.mkv`: below the path of
     /// [`address()`](Self::address), without the token. For a player or another HTTP client.
     ///
+    /// ```
+    /// # fn example(client: plex_auth::Client, transient: plex_auth::TransientToken)
+    /// # -> Result<(), plex_auth::Error> {
+    /// let mut url = client.url("/library/parts/1/file.mkv")?;
+    /// url.query_pairs_mut().append_pair("X-Plex-Token", transient.expose_secret());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidAddress`](crate::ErrorKind::InvalidAddress), as for [`request`](Self::request).
@@ -249,9 +264,11 @@ impl Client {
     /// A request to another path of this server, such as `/library/sections?type=1`: below the path
     /// of [`address()`](Self::address), with the token, the client headers, `Accept:
     /// application/json`, `Accept-Encoding: identity` and `User-Agent`, over the client's
-    /// connections and within its time-outs. You can add headers, a query, a body and a shorter
-    /// timeout. `header(..)` adds a second value to a header that is already set, `headers(..)`
-    /// replaces it.
+    /// connections and within its time-outs. You can add headers, a query and a body. `header(..)`
+    /// adds a second value to a header that is already set, `headers(..)` replaces it.
+    ///
+    /// The client's [`timeout`](ClientBuilder::timeout) includes the body, so it cuts off a film.
+    /// `.timeout(Duration::MAX)` of the request lifts it; any other value replaces it.
     ///
     /// Redirects are not followed. Unlike the other calls, it has no retries, no limit on the body
     /// and no log event, and an error status is not an error. If a proxy answers 411 to a `POST`

@@ -24,7 +24,8 @@ use find::{Start, find};
 use flight::{Flight, SPACING, Turn};
 pub use token_cache::TokenCache;
 
-/// A connection to a source that is about to be made, from [`Client::connect`]. Await it.
+/// A connection to a source that is about to be made, from [`Client::connect`]. Await it, or spawn
+/// it: `tokio::spawn(client.connect(&source).into_future())`. Dropping the future cancels it.
 ///
 /// ```no_run
 /// # async fn example(client: plex_auth::Client, remembered: plex_auth::reqwest::Url)
@@ -77,7 +78,7 @@ impl Connect {
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// use plex_auth::{Connection, Device};
     ///
-    /// let uri = "https://10-0-2-123.93b10b279ff8456686414add109854cd.plex.direct:32400".parse()?;
+    /// let uri = "https://203-0-113-7.93b10b279ff8456686414add109854cd.plex.direct:32400".parse()?;
     /// let device = Device::new(source.identifier(), token, vec![Connection::new(uri)]);
     /// let server = client.connect(&source).device(device).await?;
     /// # Ok(())
@@ -90,7 +91,7 @@ impl Connect {
 
     /// The address to try first: usually that of the last connection. Ignored if the source's
     /// connections don't include it. One that goes through a relay is still tried last, so that no
-    /// app stays on a relay. Default: none.
+    /// app stays on a relay; don't remember one. Default: none.
     pub fn prefer(mut self, uri: &Url) -> Self {
         self.prefer = Some(uri.clone());
         self
@@ -107,7 +108,8 @@ impl Connect {
     }
 
     /// How long it may take as a whole, look-ups included. Default: the client's
-    /// [`timeout`](crate::ClientBuilder::timeout). Reconnections have the same timeout.
+    /// [`timeout`](crate::ClientBuilder::timeout), which is 30 seconds unless set. Reconnections have
+    /// the same timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -152,9 +154,12 @@ impl fmt::Debug for Connect {
 
 /// A client of a source at a verified address, from [`Client::connect`]. Clones share their state.
 ///
-/// The source has accepted its access token. When it restarts, or the network changes,
-/// [`reconnect`](Self::reconnect) connects again. [`send`](Self::send) and
-/// [`TokenCache::of_source`] do so by themselves, when the source no longer accepts the token.
+/// A connection has a `reqwest::Client` of its own. A reconnection is the same again, and makes do
+/// with what is known where the look-up fails, because the asked server is down for example.
+///
+/// When the source restarts, or the network changes, [`reconnect`](Self::reconnect) connects again.
+/// [`send`](Self::send) and [`TokenCache::of_source`] do so by themselves, when the source no longer
+/// accepts the token.
 #[derive(Clone)]
 pub struct Connected(Arc<Handle>);
 
@@ -206,7 +211,9 @@ impl Connected {
         self.0.flight.with(|current| current.found.connection.clone())
     }
 
-    /// The source's device, from the last look-up.
+    /// The source's device, from the last look-up. An app can keep its identifier, its connections
+    /// (with serde) and its token (in a keychain), and start with them the next time: see
+    /// [`Connect::device`].
     pub fn device(&self) -> Device {
         self.0.flight.with(|current| current.found.device.clone())
     }
@@ -256,15 +263,14 @@ impl Connected {
     }
 
     /// Connects to the same source again, when the network has changed or the source no longer
-    /// accepts its token: with connections of its own, a look-up with `refresh=1`, and then as
-    /// [`Client::connect`], with the same [`only`](Connect::only) and
-    /// [`timeout`](Connect::timeout). Where the look-up fails, because the asked server is down for
-    /// example, the last device is used. It prefers the last connection, unless that was a relay.
-    /// On success all clones use the new connection; on failure they keep the old one.
+    /// accepts its token: a look-up with `refresh=1`, and then as [`Client::connect`], with the same
+    /// [`only`](Connect::only) and [`timeout`](Connect::timeout). It prefers the last connection,
+    /// unless that was a relay. On success all clones use the new connection; on failure they keep
+    /// the old one.
     ///
-    /// Callers share a reconnection, which is a task of its own: one who is dropped or not polled
-    /// holds up nobody. Reconnections start at least a second apart: who calls earlier waits for
-    /// the next one, and within a second after a success gets that.
+    /// It is one task for all who want its result: they wait for it, each as long as it likes, and
+    /// share how it ended. The next one starts a second after the last one started. Within a second
+    /// after a success that is the result.
     ///
     /// # Errors
     ///
@@ -313,37 +319,8 @@ impl fmt::Debug for Connected {
 }
 
 impl Client {
-    /// Looks a source up, and connects to the first of its connections that is verified: a client
-    /// with the source's own access token. Await the returned value, or set its options first.
-    ///
-    /// A token is sent only to a verified address: its TLS certificate must be valid, and
-    /// `GET /identity`, requested without a token, must return the device's `machineIdentifier`
-    /// (source: `getIdentity` in
-    /// [Plex's API description](https://github.com/LukeHagar/plex-api-spec)). Over plain `http`,
-    /// which needs [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http), only the
-    /// identity is checked.
-    ///
-    /// - **Classes**: the [preferred](Connect::prefer) address; direct `https`; direct `http`, to
-    ///   local hosts and only with
-    ///   [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http); relays. Within a class:
-    ///   local before remote. Addresses that the builder would refuse or [`only`](Connect::only)
-    ///   excludes are skipped, and so are all after the first 100 direct ones, 10 relays, and 4 per
-    ///   host and port.
-    /// - **Starts**: the first candidate at once; the other direct `https` after 250 ms, 10 ms apart
-    ///   (RFC 8305); `http` after 750 ms; relays after 1.5 s or a quarter of the timeout, whichever
-    ///   is shorter. A class without candidates takes no time. If no running candidate can still
-    ///   succeed, the next one starts at once.
-    /// - **The first verified one wins.** A remote one waits up to 150 ms for a local `https` one
-    ///   that was started before it. If the certificate of a bare IP address gives its plex.direct
-    ///   address, the candidate continues with that.
-    /// - **A transient failure** or a time-out is retried after 250 ms, doubling to 4 s, without
-    ///   jitter, with at most 6 attempts. When only such candidates are left, the race ends 5 s
-    ///   after the last candidate first failed, or after the second look-up if that was later.
-    /// - **A second look-up**, with `refresh=1`, is made when every candidate has failed, or after
-    ///   3 s, in parallel with the race. Its new addresses are tried at once, and its access token
-    ///   is used.
-    /// - **Providers** have no `/identity`: the first `https` connection with a host name is used,
-    ///   and its certificate is checked at the first call.
+    /// Looks a server up, and connects to the first of its connections that is verified: a client
+    /// with the server's own access token. Await the returned value, or set its options first.
     ///
     /// ```no_run
     /// # async fn example(client: plex_auth::Client) -> Result<(), plex_auth::Error> {
@@ -354,11 +331,49 @@ impl Client {
     /// # }
     /// ```
     ///
+    /// It is a look-up and a race; when that fails, or after 3 s beside it, a fresh look-up
+    /// (`refresh=1`) and a race of its new addresses. It ends with a verified address and a token
+    /// that the source accepts.
+    ///
+    /// A token is sent only to a verified address: its TLS certificate must be valid, and
+    /// `GET /identity`, requested without a token, must return the device's `machineIdentifier`. Over
+    /// plain `http` only the identity is checked; it needs
+    /// [`allow_insecure_http`](crate::ClientBuilder::allow_insecure_http), and a local host. If the
+    /// certificate of a bare IP address gives its plex.direct name, the candidate continues with that.
+    ///
+    /// A race takes one list: each candidate starts at its class's time, is asked until its patience
+    /// ends (8 s, or `connect_timeout` if that is longer, and 6 attempts), and may win from its
+    /// class's time on.
+    ///
+    /// | class | starts | may win |
+    /// |---|---|---|
+    /// | [preferred](Connect::prefer) | at once | at once |
+    /// | `https`, local (flagged so, and a local address) | from 100 ms on, 10 ms apart | at once |
+    /// | `https`, remote | after them, 10 ms apart, from 100 ms on | from 300 ms on |
+    /// | `http` | from 750 ms on; where there is no `https`, from 100 ms on | at once |
+    /// | relay | from 500 ms on | from 1 s on, or a quarter of the timeout if that is shorter |
+    ///
+    /// The first candidate of this order starts at once. The others start sooner when all before them
+    /// have failed, and may win sooner when all of the earlier classes have failed. So a slow LAN
+    /// loses: where it needs 400 ms and a remote address 40 ms, the remote one wins after 300 ms.
+    /// [`only`](Connect::only) and [`prefer`](Connect::prefer) decide otherwise.
+    ///
+    /// Addresses that [`only`](Connect::only) excludes or the builder would refuse are skipped, and so
+    /// are all after the first 64 direct ones, 10 relays, and 4 to one address and port. An `http`
+    /// one that may not be used as such is tried as `https`.
+    ///
     /// # Errors
     ///
-    /// Those of [`source_connection_information`](Self::source_connection_information), and
-    /// [`Unreachable`](crate::ErrorKind::Unreachable), whose [`candidates()`](Error::candidates) say
-    /// why each connection failed.
+    /// - [`Unreachable`](ErrorKind::Unreachable): no connection works;
+    ///   [`candidates()`](Error::candidates) say why;
+    /// - [`Unauthorized`](ErrorKind::Unauthorized): the source accepts neither the access token nor
+    ///   that of a fresh look-up;
+    /// - [`InvalidSource`](ErrorKind::InvalidSource): it is a provider, which has no identity that
+    ///   could be verified: use
+    ///   [`source_connection_information`](Self::source_connection_information). Or the
+    ///   [device](Connect::device) is another one;
+    /// - [`InvalidSetting`](ErrorKind::InvalidSetting): a timeout of zero;
+    /// - those of [`source_connection_information`](Self::source_connection_information).
     pub fn connect(&self, source: &Source) -> Connect {
         let (server, source, options) = (self.clone(), source.clone(), Options::of(self));
         Connect { server, source, device: None, prefer: None, options }

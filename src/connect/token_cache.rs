@@ -28,13 +28,13 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// - A token with more than 1 hour left is returned from the cache. With less, a new one is
 ///   fetched: callers wait 5 seconds for it at most, and then get the old token. A failure is
 ///   logged while the old token is usable.
-/// - A fetch is a task that all callers share, and takes the client's
-///   [`timeout`](crate::ClientBuilder::timeout) at most. It goes on when its callers leave.
+/// - All callers share a fetch, as they share a [reconnection](Connected::reconnect). It takes the
+///   client's [`timeout`](crate::ClientBuilder::timeout) at most, and goes on when its callers
+///   leave.
 /// - After a failed fetch none starts for 1 second, doubling to 30 seconds, or for the server's
 ///   `Retry-After`, up to an hour. Until then callers get the old token, if usable, or the last
 ///   error at once.
-/// - Fetches start at least 1 second apart, so after [`invalidate`](Self::invalidate) callers may
-///   wait for the next.
+/// - After [`invalidate`](Self::invalidate) callers may wait for the next fetch, up to 1 second.
 /// - A token expires 48 hours after the request for it was sent, by the monotonic or the wall clock,
 ///   whichever is earlier.
 ///
