@@ -210,8 +210,8 @@ impl ClientBuilder {
     /// keep-alive is sent after 5 seconds, and `plex.direct` names with a private address are
     /// resolved without DNS. It may change these, for example with a `dns_resolver`. After it,
     /// redirects, `reqwest`'s retries, verbose connections, decompression and HTTP/2 are turned
-    /// off, and the two time-outs are set. Headers that are set here, including `user_agent`, don't
-    /// replace the crate's own.
+    /// off, and `connect_timeout` is set; `timeout` has a timer of its own. Headers that are set here,
+    /// including `user_agent`, don't replace the crate's own.
     pub fn configure_http<F>(mut self, configure: F) -> Self
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
@@ -310,8 +310,6 @@ impl Http {
             .no_zstd()
             .no_deflate()
             .connect_timeout(settings.connect_timeout)
-            // A call has a timer of its own, and `Client::request` sets one.
-            .timeout(Duration::MAX)
             .build()
             .map_err(|error| {
                 let summary = "HTTP could not be set up; where no CA certificates are installed, \
