@@ -250,11 +250,13 @@ impl Error {
     /// [`ErrorKind::Connect`], [`BodyCutShort`](ErrorKind::BodyCutShort),
     /// [`TooManyRequests`](ErrorKind::TooManyRequests) and
     /// [`Unavailable`](ErrorKind::Unavailable). A time-out is not: the call has used its time. For
-    /// [`ErrorKind::Unreachable`], whether a candidate failed transiently.
+    /// [`ErrorKind::Unreachable`], whether a candidate failed transiently, or did not answer.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind(), ErrorKind::TooManyRequests | ErrorKind::Unavailable)
             || self.is_connection_failure()
-            || self.candidates().iter().any(|candidate| candidate.error.is_retryable())
+            || self.candidates().iter().any(|candidate| {
+                candidate.error.is_retryable() || candidate.error.kind() == ErrorKind::Timeout
+            })
     }
 
     /// Whether there was no connection, or it ended before the response was complete.

@@ -75,6 +75,8 @@ impl Source {
             "the identifier has white space in it: remove it"
         } else if identifier.contains(char::is_control) {
             "the identifier has a control character in it"
+        } else if identifier.len() > 1_000 {
+            "the identifier has more than 1,000 bytes"
         } else if identifier.contains("://") {
             "the identifier has a prefix of its own: give one prefix"
         } else {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::stream;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Response, ResponseBuilderExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -24,7 +24,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(limit) => {
-                write!(f, "the response is larger than {limit} bytes (`max_response_bytes`)")
+                write!(f, "the response is larger than {limit} bytes")
             }
             Self::Compressed => f.write_str(
                 "the response is compressed, which was not asked for: a proxy in front of the \
@@ -91,8 +91,9 @@ pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
 
 /// Whether the body has a `Content-Encoding`. The client asks for none.
 pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
-    let coding = headers.get(CONTENT_ENCODING).map(|coding| coding.as_bytes().to_ascii_lowercase());
-    coding.is_some_and(|coding| !coding.is_empty() && !coding.ends_with(b"identity"))
+    let codings = headers.get(CONTENT_ENCODING).map_or(&b""[..], HeaderValue::as_bytes);
+    let mut codings = codings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Why a body cannot be decoded.

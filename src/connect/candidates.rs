@@ -37,6 +37,8 @@ pub(super) struct Candidate {
     /// As it is tried: an `http` one that may not be used is tried as `https`.
     pub(super) connection: Connection,
     pub(super) class: Class,
+    /// What its errors add.
+    pub(super) hint: &'static str,
     /// Why it is not tried.
     pub(super) skipped: Option<&'static str>,
     /// When it starts, and from when on it may win, relative to the start of the race.
@@ -90,6 +92,7 @@ impl Rules<'_> {
         if !(self.only)(listed) {
             skipped = skipped.or(Some("`.only(..)` leaves it out"));
         }
+        let mut hint = "";
         let may_be_used = self.allow_insecure_http && address::is_local(uri);
         if uri.scheme() == "http" && !may_be_used {
             if https.contains(&place(uri)) {
@@ -98,18 +101,20 @@ impl Rules<'_> {
             if skipped.is_none() {
                 // The certificate tells its name, as for any bare address.
                 connection.uri = as_https(uri);
+                hint = "; it is listed with `http`, which needs `.allow_insecure_http(true)` and a \
+                        local address";
             }
         }
         let class = self.class(&connection);
         let (starts, wins) = Default::default();
-        Candidate { connection, class, skipped, starts, wins }
+        Candidate { connection, class, hint, skipped, starts, wins }
     }
 
     fn class(&self, connection: &Connection) -> Class {
         let Connection { uri, local, relay, .. } = connection;
         if *relay {
             Class::Relay
-        } else if self.prefer == Some(uri) {
+        } else if self.prefer.is_some_and(|prefer| is_same(prefer, uri)) {
             Class::Preferred
         } else if uri.scheme() == "http" {
             Class::Http
@@ -178,6 +183,11 @@ impl Counts {
             None
         }
     }
+}
+
+/// Whether two addresses lead to the same server, by name or by IP address.
+fn is_same(one: &Url, other: &Url) -> bool {
+    (one.scheme(), one.path(), place(one)) == (other.scheme(), other.path(), place(other))
 }
 
 /// Address and port, whatever the spelling of the address.

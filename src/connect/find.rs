@@ -63,19 +63,19 @@ pub(super) async fn find(
             looked_up.ok().and_then(Result::ok).unwrap_or(device)
         }
     };
-    let rules = Rules {
+    let rules = || Rules {
         allow_insecure_http: server.0.settings.allow_insecure_http,
         prefer,
         only: &*options.only,
-        time: options.timeout,
+        time: left(),
     };
-    let chosen = rules.choose([].iter(), &listed.connections);
+    let chosen = rules().choose([].iter(), &listed.connections);
     let first = Race::new(fresh(), source, chosen);
     let second = OnceLock::new();
     let later = async {
         first.until_each_failed(REFRESH_AFTER).await;
         let device = refreshed.clone().await.map_err(drop)?;
-        let chosen = rules.choose(first.all(), &device.connections);
+        let chosen = rules().choose(first.all(), &device.connections);
         second.get_or_init(|| Race::new(fresh(), source, chosen)).run().await.ok_or(())
     };
     let races = select_ok([first.run().map(|won| won.ok_or(())).boxed(), later.boxed()]);

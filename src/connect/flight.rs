@@ -1,5 +1,5 @@
-//! A flight: one task for all who want its result. They wait for it, each as long as he likes, and
-//! share how it ended. The next one starts a second after the last one started.
+//! A flight: one task for all who want its result. They wait for it, each with a timeout of their own,
+//! and share how it ended. The next one starts a second after the last one started.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,9 +66,6 @@ where
                 Ok(boarded) => boarded,
                 Err(answer) => return Some(answer),
             };
-            if until <= Instant::now() {
-                return None;
-            }
             if let Some(task) = task {
                 match timeout_at(until, task).await.ok()? {
                     Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
@@ -118,10 +115,7 @@ where
                 sleep_until(start).await;
             }
             let result = run.await;
-            let mut inner = flight.lock();
-            let result = land(&mut inner.state, result);
-            inner.running = None;
-            drop(inner);
+            let result = land(&mut flight.lock().state, result);
             sender.send_replace(Some(result));
         };
         let task = tokio::spawn(task.in_current_span());

@@ -285,9 +285,8 @@ impl Connected {
             let this = self.clone();
             async move {
                 let Handle { server, source, options, .. } = &*this.0;
-                let Connection { uri, relay, .. } = this.connection();
-                let prefer = Some(&uri).filter(|_| !relay);
-                find(server, source, options, prefer, Start::Again(this.device())).await
+                let last = this.connection().uri;
+                find(server, source, options, Some(&last), Start::Again(this.device())).await
             }
         };
         let land = |current: &mut Current, result| {

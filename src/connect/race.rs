@@ -64,10 +64,10 @@ impl<'a> Race<'a> {
 
     async fn candidate(&self, index: usize, candidate: &Candidate) -> Option<Connection> {
         let is_earlier = |other: &Candidate| other.class < candidate.class;
-        let same_class = self.candidates.iter().take_while(|other| is_earlier(other)).count();
+        let earlier = self.candidates.iter().take_while(|other| is_earlier(other)).count();
         self.until(candidate.starts, |states| have_failed(states, index)).await;
         let uri = self.ask(index, candidate).await?;
-        self.until(candidate.wins, |states| have_failed(states, same_class)).await;
+        self.until(candidate.wins, |states| have_failed(states, earlier)).await;
         self.update(index, |state| state.has_won = true);
         Some(Connection { uri, ..candidate.connection.clone() })
     }
@@ -100,6 +100,7 @@ impl<'a> Race<'a> {
             let error = match timeout_at(until, self.client.verify(&uri, self.source)).await {
                 Ok(Ok(())) => return Some(uri),
                 Ok(Err(error)) => {
+                    let error = error.with(|details| details.summary.push_str(candidate.hint));
                     let suggested = error.suggested_address().filter(|uri| !self.has(uri));
                     if let Some(suggested) = suggested {
                         // The same machine, by the name that its certificate is valid for.
@@ -170,7 +171,8 @@ impl<'a> Race<'a> {
             let uri = &candidate.connection.uri;
             let error = match &state.error {
                 Some(error) => error.clone(),
-                None if is_won => Error::new(ErrorKind::Skipped, "another one was verified first"),
+                None if is_won && state.attempts == 0 => Error::new(ErrorKind::Skipped, LATE),
+                None if is_won => Error::new(ErrorKind::Skipped, format!("no answer yet: {LATE}")),
                 None if state.attempts == 0 => {
                     self.no_answer(uri, "not tried before the time was up")
                 }
@@ -190,6 +192,8 @@ impl<'a> Race<'a> {
         errors.into_iter().map(error).collect()
     }
 }
+
+const LATE: &str = "another one was verified first";
 
 /// Whether the first `count` have failed for good.
 fn have_failed(states: &[State], count: usize) -> bool {

@@ -75,7 +75,7 @@ async fn the_text_says_who_answered_and_what_to_do() {
         (404, "", &own_404, "resources: the address may have the wrong path, and", "source="),
         (404, "", &own_404, "the server must be PMS 1.15.4 or newer", "proxy"),
         (408, "", "", "the request did not arrive in time", "proxy"),
-        (418, MARK, "", "failed in an unexpected way: see its log", "proxy"),
+        (418, MARK, "", "answered in an unexpected way: see its log", "proxy"),
         (429, WAIT, "", "too many requests: wait; `Retry-After` is 86400 s", "proxy"),
         (429, "", &other, "Many Requests: too many requests: wait", "("),
         (498, "", "", "its log; or a proxy in front of the server, or another", "("),

@@ -11,7 +11,7 @@ use support::{Request, Server, Step, Steps, leak, respond};
 use tokio::time::Instant;
 
 use super::race::{
-    ID, as_another, as_source, device, http, https, is_refresh, local, remote, source,
+    ID, as_another, as_source, device, http, https, is_refresh, local, relay, remote, source,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -219,6 +219,7 @@ async fn a_handle_and_the_log_say_why_others_were_not_used() {
         remote("https://169.254.1.1"),
         remote(https("far")),
         remote(https("late")),
+        relay(https("relay")),
     ];
     net.http("asked", move |_| device("token", &listed));
     net.https("wrong", as_another);
@@ -232,6 +233,7 @@ async fn a_handle_and_the_log_say_why_others_were_not_used() {
         (https("silent"), ErrorKind::Skipped),
         ("https://169.254.1.1".to_owned(), ErrorKind::Skipped),
         (https("late"), ErrorKind::Skipped),
+        (https("relay"), ErrorKind::Skipped),
     ];
     let mut found = reasons(&connected);
     found.sort_by_key(|(origin, _)| origin.clone());
@@ -240,7 +242,9 @@ async fn a_handle_and_the_log_say_why_others_were_not_used() {
     assert_eq!(found, expected);
     let silent = &connected.candidates()[1];
     assert!(silent.is_local() && !silent.is_relay());
-    assert!(silent.to_string().contains("another one was verified first"), "{silent}");
+    assert!(silent.to_string().ends_with("no answer yet: another one was verified first"));
+    let untried = connected.candidates().last().unwrap().to_string();
+    assert!(untried.ends_with("(relay): skipped: another one was verified first"), "{untried}");
 
     let log = log.lock().unwrap();
     let events = || log.lines().filter(|line| line.contains("DEBUG plex_auth::connect::"));

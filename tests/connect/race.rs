@@ -462,6 +462,37 @@ async fn http_that_may_not_be_used_is_tried_as_https_once() {
         let origins: Vec<_> = candidates.map(plex_auth::CandidateError::origin).collect();
         assert_eq!(origins, [tried], "{error}");
     }
+    // The error names the setting that may help.
+    let plain = Server::start(as_source);
+    let asked = knows(vec![local(plain.url())], vec![]);
+    let error = asked.client().connect(&source()).await.unwrap_err().to_string();
+    assert!(error.contains("which needs `.allow_insecure_http(true)`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_relay_may_win_after_a_quarter_of_the_time_that_is_left() {
+    let net = Net::new();
+    let asked =
+        net.add("asked", knows(vec![local(https("silent-1")), relay(https("far"))], vec![]));
+    net.lead("asked", Lead::After(3_200 * MS, asked));
+    net.https("far", as_source);
+    let client = net.client("asked", |builder| builder);
+    let begun = Instant::now();
+    let connecting = client.connect(&source()).timeout(4 * SECOND).into_future();
+    net.run(connecting).await.unwrap();
+    assert!((3_700..3_720).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_remembered_address_is_preferred_by_any_spelling() {
+    let net = Net::new();
+    let listed = vec![local("https://10.0.0.8:1"), local("https://10.0.0.9:1")];
+    let remembered = format!("https://10-0-0-9.{HASH}.plex.direct:1").parse().unwrap();
+    net.add("asked", knows(listed, vec![]));
+    let client = net.client("asked", |builder| builder);
+    let connecting = client.connect(&source()).prefer(&remembered).timeout(20 * MS);
+    let error = net.run(connecting.into_future()).await.unwrap_err();
+    assert_eq!(error.candidates()[0].origin(), "https://10.0.0.9:1");
 }
 
 #[tokio::test]

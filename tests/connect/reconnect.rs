@@ -372,6 +372,22 @@ async fn a_cache_of_a_source_survives_its_restart() {
 }
 
 #[tokio::test]
+async fn a_cache_of_a_source_ends_with_its_time_out() {
+    let home = Home::new(as_asked).await;
+    let client = home.net.client("asked", |it| it.timeout(2 * SECOND).connect_timeout(9 * SECOND));
+    let connect = client.connect(&source()).timeout(30 * SECOND);
+    let server = home.net.run(connect.into_future()).await.unwrap();
+    let cache = TokenCache::of_source(&server);
+    // The first token has expired, the source has restarted, and the asked server is silent.
+    home.net.advance(48 * 3_600 * SECOND).await;
+    home.net.http("source", accepting("none"));
+    home.net.lead("asked", Lead::Nowhere);
+    let begun = Instant::now();
+    let error = home.net.run(cache.token()).await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Unauthorized, 2), "{error}");
+}
+
+#[tokio::test]
 async fn a_source_that_refuses_everything_sees_no_storm() {
     let home = Home::new(as_asked).await;
     let refusing = home.net.http("source", accepting("none"));

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::api::Raw;
 use crate::api::body::Undecodable;
+use crate::client::ms;
 use crate::error::{Error, ErrorKind, escape};
 use crate::token::Token;
 
@@ -81,7 +82,8 @@ pub(crate) async fn explain(raw: Raw, context: &Context<'_>) -> Error {
 
 /// The call's deadline has passed.
 pub(crate) fn timed_out(context: &Context<'_>) -> Error {
-    let summary = format!("no complete response within {:?} (`timeout`)", context.timeout);
+    let timeout = Duration::from_millis(ms(context.timeout));
+    let summary = format!("no complete response within {timeout:?} (`timeout`)");
     Error::new(ErrorKind::Timeout, summary)
 }
 

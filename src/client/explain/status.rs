@@ -78,7 +78,7 @@ const NOT_ALLOWED: &str = "\
      the token may not do this (a source is for an admin's token only, or a transient token made \
      from one)";
 const STARTING: &str = "the server is starting or busy: wait";
-const UNEXPECTED: &str = "the server failed in an unexpected way: see its log";
+const UNEXPECTED: &str = "the server answered in an unexpected way: see its log";
 
 const REFUSED: &str = "a proxy in front of the server refused";
 const FORBIDDEN: &str = "\
@@ -247,16 +247,18 @@ fn server_error(body: &[u8], status: StatusCode) -> Option<ServerError> {
 }
 
 /// `Retry-After` in seconds, or as a date relative to the response's `Date`, or to this machine's
-/// clock. Other values are ignored.
+/// clock, and at most a year: a clock can't reach further. Other values are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    const MOST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(MOST));
     }
     let until = httpdate::parse_http_date(value).ok()?;
     let now =
         headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    Some(until.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default())
+    let wait = until.duration_since(now.unwrap_or_else(SystemTime::now));
+    Some(wait.unwrap_or_default().min(MOST))
 }
 
 #[cfg(test)]
@@ -273,7 +275,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
             ("Sunday, 06-Nov-94 08:49:47 GMT", Some(10)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551615", Some(31_536_000)),
             ("18446744073709551616", None),
             ("-1", None),
             ("1.5", None),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 
 use super::status::FORWARD_PROXY_LOGIN;
-use super::{Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
+use super::{Context, MAYBE_HTTPS, NOT_SECURE, Operation, timed_out};
 use crate::address;
 use crate::api::body::BodyError;
 use crate::client::resolver::NotLocal;
@@ -21,7 +21,10 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
             BodyError::Compressed => ErrorKind::Decode,
             BodyError::NotLocal => ErrorKind::InvalidAddress,
         };
-        return Error::unusable(kind, refused.to_string());
+        let is_setting =
+            kind == ErrorKind::BodyTooLarge && context.operation != Operation::Identity;
+        let setting = if is_setting { " (`max_response_bytes`)" } else { "" };
+        return Error::unusable(kind, format!("{refused}{setting}"));
     }
     if let Some(not_local) = find::<NotLocal>(&error) {
         return Error::new(ErrorKind::InvalidAddress, not_local.to_string());
@@ -38,6 +41,9 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
         Details::new(ErrorKind::Timeout, summary + default_port(context))
     } else if error.is_timeout() && !is_dead {
         return timed_out(context);
+    } else if error.is_builder() {
+        let summary = "the URL is too long, or has a character in it that no request can have";
+        return Error::new(ErrorKind::InvalidAddress, summary);
     } else if error.is_decode() || error.is_body() {
         Details { status: Some(StatusCode::OK), ..incomplete(io) }
     } else if let Some(details) = connector(&error, is_https) {
