@@ -444,12 +444,14 @@ async fn a_bare_address_goes_on_at_the_one_of_its_certificate() {
 
 #[tokio::test]
 async fn http_that_may_not_be_used_is_tried_as_https_once() {
+    let by_name = "https://8-8-8-8.93b1.plex.direct:1";
     let at_1 = |scheme: &str| local(format!("{scheme}://silent-1.home.lan:1"));
     for (allow, listed, tried) in [
         (false, vec![local(http("silent-1"))], "https://silent-1.home.lan:80"),
         (false, vec![local(http("silent-1")); 2], "https://silent-1.home.lan:80"),
         // The list has `https` at that port.
         (false, vec![at_1("http"), at_1("https")], "https://silent-1.home.lan:1"),
+        (false, vec![remote("http://8.8.8.8:1"), remote(by_name)], by_name),
         (true, vec![remote("http://8.8.8.8:1")], "https://8.8.8.8:1"),
     ] {
         let net = Net::new();
