@@ -43,13 +43,6 @@ impl std::error::Error for BodyError {}
 /// The same response, with its body in one buffer of at most `max_bytes`. reqwest's own body keeps a
 /// whole read buffer alive for every small chunk.
 pub(super) async fn within(mut response: Response, max_bytes: usize) -> reqwest::Result<Response> {
-    let body = reqwest::Body::from(collect(&mut response, max_bytes).await?);
-    // Keeps the URL. Without it, reqwest would parse a placeholder.
-    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
-    Ok(builder.body(body).unwrap_or_default().into())
-}
-
-async fn collect(response: &mut Response, max_bytes: usize) -> reqwest::Result<Vec<u8>> {
     if is_compressed(response.headers()) {
         return Box::pin(refuse(BodyError::Compressed)).await;
     }
@@ -60,14 +53,17 @@ async fn collect(response: &mut Response, max_bytes: usize) -> reqwest::Result<V
         }
         read.extend_from_slice(&chunk);
     }
-    Ok(read)
+    // Keeps the URL. Without it, reqwest would parse a placeholder.
+    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
+    Ok(builder.body(reqwest::Body::from(read)).unwrap_or_default().into())
 }
 
 /// A hook can only fail with a `reqwest::Error`. Reading a body that fails is the one way to make one.
 /// Boxed by the callers, because it is rare.
-pub(super) async fn refuse(error: BodyError) -> reqwest::Result<Vec<u8>> {
+pub(super) async fn refuse(error: BodyError) -> reqwest::Result<Response> {
     let failing = reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)]));
-    Response::from(http::Response::new(failing)).bytes().await.map(Into::into)
+    let mut response = Response::from(http::Response::new(failing));
+    response.chunk().await.map(|_| response)
 }
 
 /// The first 64 KiB of an error's body, or as much as arrives within 2 seconds.

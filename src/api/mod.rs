@@ -2,7 +2,6 @@
 //! `openapi/plex-auth.json`, and the hooks that run for each request.
 
 use body::BodyError;
-use generated::headers;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
@@ -49,9 +48,9 @@ pub(crate) mod generated {
 
 pub(crate) type Raw = progenitor_client::Error<()>;
 
-pub(crate) const TOKEN: HeaderName = HeaderName::from_static(headers::X_PLEX_TOKEN);
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-plex-token");
 pub(crate) const CLIENT_IDENTIFIER: HeaderName =
-    HeaderName::from_static(headers::X_PLEX_CLIENT_IDENTIFIER);
+    HeaderName::from_static("x-plex-client-identifier");
 
 /// How much is read of a server that is not verified yet. An identity has 200 bytes.
 const MAX_UNVERIFIED_BYTES: usize = 16 * 1024;
@@ -75,8 +74,8 @@ impl ClientHooks<Inner> for generated::Client {
         request: &mut Request,
         operation: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        let described = headers::of(operation.operation_id);
-        let needs_token = described.contains(&headers::X_PLEX_TOKEN);
+        let described = generated::headers(operation.operation_id);
+        let needs_token = described.contains(&TOKEN.as_str());
         let is_sent = |name: &HeaderName| {
             needs_token
                 || [ACCEPT, ACCEPT_ENCODING, USER_AGENT].contains(name)
@@ -97,7 +96,7 @@ impl ClientHooks<Inner> for generated::Client {
 
     /// Limits the body of a success: the generated code reads no other.
     async fn exec(&self, request: Request, operation: &OperationInfo) -> reqwest::Result<Response> {
-        let is_verified = headers::of(operation.operation_id).contains(&headers::X_PLEX_TOKEN);
+        let is_verified = generated::headers(operation.operation_id).contains(&TOKEN.as_str());
         let most = if is_verified { usize::MAX } else { MAX_UNVERIFIED_BYTES };
         let is_exposed = self.inner.is_candidate && request.url().scheme() == "http";
         let response = self.client.execute(request).await?;
@@ -105,7 +104,7 @@ impl ClientHooks<Inner> for generated::Client {
         if !response.status().is_success() {
             Ok(response)
         } else if is_exposed && !is_local {
-            Box::pin(body::refuse(BodyError::NotLocal)).await.map(|_| response)
+            Box::pin(body::refuse(BodyError::NotLocal)).await
         } else {
             body::within(response, self.inner.max_response_bytes.min(most)).await
         }
