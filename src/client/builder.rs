@@ -47,12 +47,6 @@ impl Client {
     /// prefix is kept (`https://host/plex`). Plain `http` is accepted only for local hosts: see
     /// [`ClientBuilder::allow_insecure_http`].
     pub fn builder(address: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::for_address(address.into())
-    }
-}
-
-impl ClientBuilder {
-    fn for_address(address: String) -> Self {
         let settings = Settings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
@@ -68,10 +62,12 @@ impl ClientBuilder {
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static(VERSION)),
         ]);
-        let configure = Vec::new();
-        Self { address, token: None, headers, settings, configure, first_error: None }
+        let (address, configure) = (address.into(), Vec::new());
+        ClientBuilder { address, token: None, headers, settings, configure, first_error: None }
     }
+}
 
+impl ClientBuilder {
     /// The caller's token: a `&str`, a `String`, a [`Token`] or a
     /// [`TransientToken`](crate::TransientToken). Required. A server that needs no token ("allowed
     /// networks") accepts any.
