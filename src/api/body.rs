@@ -1,6 +1,5 @@
 //! Reads the body of a response into one buffer within a limit, and decodes what is not plain JSON.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -11,45 +10,22 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::xml;
-
-/// Why a body is refused. `explain` finds it in the `reqwest::Error` of the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum BodyError {
-    TooLarge(usize),
-    Compressed,
-    NotLocal,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(limit) => {
-                write!(f, "the response is larger than {limit} bytes (`max_response_bytes`)")
-            }
-            Self::Compressed => f.write_str(
-                "the response is compressed, which was not asked for: a proxy in front of the \
-                 server may do it",
-            ),
-            Self::NotLocal => f.write_str(
-                "plain `http` led to an address that is not local, which would send the token \
-                 unencrypted",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
+use crate::error::{Error, ErrorKind};
 
 /// The same response, with its body in one buffer of at most `max_bytes`. reqwest's own body keeps a
 /// whole read buffer alive for every small chunk.
 pub(super) async fn within(mut response: Response, max_bytes: usize) -> reqwest::Result<Response> {
     if is_compressed(response.headers()) {
-        return Box::pin(refuse(BodyError::Compressed)).await;
+        let summary = "the response is compressed, which was not asked for: a proxy in front of \
+                       the server may do it";
+        return Box::pin(refuse(ErrorKind::Decode, summary.to_owned())).await;
     }
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if chunk.len() > max_bytes.saturating_sub(read.len()) {
-            return Box::pin(refuse(BodyError::TooLarge(max_bytes))).await;
+            let summary =
+                format!("the response is larger than {max_bytes} bytes (`max_response_bytes`)");
+            return Box::pin(refuse(ErrorKind::BodyTooLarge, summary)).await;
         }
         read.extend_from_slice(&chunk);
     }
@@ -59,8 +35,9 @@ pub(super) async fn within(mut response: Response, max_bytes: usize) -> reqwest:
 }
 
 /// A hook can only fail with a `reqwest::Error`. Reading a body that fails is the one way to make one.
-/// Boxed by the callers, because it is rare.
-pub(super) async fn refuse(error: BodyError) -> reqwest::Result<Response> {
+/// `explain` finds our own error in it. Boxed by the callers, because it is rare.
+pub(super) async fn refuse(kind: ErrorKind, summary: String) -> reqwest::Result<Response> {
+    let error = Error::unusable(kind, summary);
     let failing = reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)]));
     let mut response = Response::from(http::Response::new(failing));
     response.chunk().await.map(|_| response)

@@ -1,13 +1,13 @@
 //! Everything that touches generated code: the client that `build.rs` generates from
 //! `openapi/plex-auth.json`, and the hooks that run for each request.
 
-use body::BodyError;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
 
 use crate::address::is_local_ip;
+use crate::error::ErrorKind;
 
 pub(crate) mod body;
 #[cfg(feature = "httpmock")]
@@ -104,7 +104,9 @@ impl ClientHooks<Inner> for generated::Client {
         if !response.status().is_success() {
             Ok(response)
         } else if is_exposed && !is_local {
-            Box::pin(body::refuse(BodyError::NotLocal)).await
+            let summary = "plain `http` led to an address that is not local, which would send the \
+                           token unencrypted";
+            Box::pin(body::refuse(ErrorKind::InvalidAddress, summary.to_owned())).await
         } else {
             body::within(response, self.inner.max_response_bytes.min(most)).await
         }

@@ -9,22 +9,13 @@ use reqwest::StatusCode;
 use super::status::FORWARD_PROXY_LOGIN;
 use super::{Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::address;
-use crate::api::body::BodyError;
-use crate::client::resolver::NotLocal;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     // Checks types before texts, because a text may be peer-supplied.
-    if let Some(refused) = find::<BodyError>(&error) {
-        let kind = match refused {
-            BodyError::TooLarge(_) => ErrorKind::BodyTooLarge,
-            BodyError::Compressed => ErrorKind::Decode,
-            BodyError::NotLocal => ErrorKind::InvalidAddress,
-        };
-        return Error::unusable(kind, refused.to_string());
-    }
-    if let Some(not_local) = find::<NotLocal>(&error) {
-        return Error::new(ErrorKind::InvalidAddress, not_local.to_string());
+    // Our own is from the hooks or the resolver.
+    if let Some(own) = find::<Error>(&error) {
+        return own.clone();
     }
     let io = io_error(&error);
     let is_https = context.address.scheme() == "https";
