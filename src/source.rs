@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use reqwest::Url;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Host;
 
 use crate::address;
@@ -187,8 +188,7 @@ pub struct Device {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Connection")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Connection {
     /// The base URL, which the crate uses. `http` or `https`, without credentials, query and
@@ -210,11 +210,10 @@ pub struct Connection {
 }
 
 /// As leniently as in a response.
-impl TryFrom<wire::Connection> for Connection {
-    type Error = &'static str;
-
-    fn try_from(connection: wire::Connection) -> Result<Self, Self::Error> {
-        Self::from_wire(connection).ok_or("`uri` is not the URL of a connection")
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let connection = Self::from_wire(wire::Connection::deserialize(deserializer)?);
+        connection.ok_or_else(|| D::Error::custom("`uri` is not the URL of a connection"))
     }
 }
 
