@@ -27,7 +27,7 @@ pub(super) struct Race<'a> {
     begun: Instant,
     skipped: Vec<Candidate>,
     candidates: Vec<Candidate>,
-    /// What became of each candidate.
+    /// The state of each candidate.
     states: watch::Sender<Vec<State>>,
 }
 
