@@ -172,8 +172,8 @@ pub struct Device {
     pub client_identifier: String,
     /// The token to use with this device, and with no other.
     pub access_token: Token,
-    /// Its connections. From a look-up best first: local, then remote, then relayed, and in the
-    /// server's order within each. May be empty.
+    /// Its connections; may be empty. Those of a look-up are sorted: local, remote, relayed, and in
+    /// the server's order within each.
     pub connections: Vec<Connection>,
 }
 
