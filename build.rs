@@ -16,7 +16,6 @@ pub mod references;
 
 #[cfg(feature = "codegen")]
 pub mod codegen {
-    use std::collections::BTreeSet;
     use std::error::Error;
     use std::{env, fs, mem, panic};
 
@@ -185,41 +184,28 @@ pub mod codegen {
 
     /// The headers of each operation: its parameters, and the API key where it needs one.
     fn headers(fragment: &Value) -> String {
-        let (mut constants, mut arms) = (BTreeSet::new(), String::new());
-        let items = fragment["paths"].as_object().into_iter().flat_map(Map::values);
-        for item in items {
+        let mut arms = String::new();
+        for item in fragment["paths"].as_object().into_iter().flat_map(Map::values) {
             for operation in METHODS.iter().filter_map(|method| item.get(method)) {
                 let lists = [item, operation].map(|holder| holder["parameters"].as_array());
                 let parameters = lists.into_iter().flatten().flatten();
                 let security = operation.get("security").unwrap_or(&fragment["security"]);
-                let schemes =
-                    security.as_array().into_iter().flatten().filter_map(Value::as_object);
-                let schemes = schemes.flat_map(Map::keys);
+                let schemes = security.as_array().into_iter().flatten();
+                let schemes = schemes.filter_map(Value::as_object).flat_map(Map::keys);
                 let schemes = schemes.map(|name| &fragment["components"]["securitySchemes"][name]);
                 let described = parameters.chain(schemes).filter_map(|it| resolve(fragment, it));
-                let described = described.filter(|described| described["in"] == "header");
-                let names = described.filter_map(|described| described["name"].as_str());
-                let names: Vec<_> =
-                    names.map(|name| (constant(name), name.to_lowercase())).collect();
-                let listed: Vec<_> = names.iter().map(|(constant, _)| constant.as_str()).collect();
+                let headers = described.filter(|described| described["in"] == "header");
+                let names = headers.filter_map(|header| header["name"].as_str());
+                let names: Vec<_> = names.map(str::to_lowercase).collect();
                 let id = snake_case(operation["operationId"].as_str().unwrap_or_default());
-                arms += &format!("{id:?} => &[{}],", listed.join(","));
-                constants.extend(names);
+                arms += &format!("{id:?} => &{names:?},");
             }
         }
-        let constants = constants
-            .iter()
-            .map(|(constant, name)| format!("pub const {constant}: &str = {name:?};"));
         format!(
-            "/// Names of headers.\npub mod headers {{ {} \
-             /// Those of an operation.\npub fn of(operation_id: &str) -> &'static [&'static str] \
-             {{ match operation_id {{ {arms} _ => &[] }} }} }}",
-            constants.collect::<String>()
+            "/// The headers of an operation.\n\
+             pub fn headers(operation_id: &str) -> &'static [&'static str] \
+             {{ match operation_id {{ {arms} _ => &[] }} }}"
         )
-    }
-
-    fn constant(header: &str) -> String {
-        header.to_uppercase().replace('-', "_")
     }
 
     /// The name of a generated method.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The verbs of a path item, whose other keywords are none.
+/// The keywords of a path item that are operations.
 pub const METHODS: [&str; 8] =
     ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 

@@ -160,12 +160,6 @@ fn is_under(url: &Url, domain: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether a host is an IP address, for which few servers have a valid certificate.
-#[cfg(feature = "rustls-no-provider")]
-pub(crate) fn is_ip_address(url: &Url) -> bool {
-    matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)))
-}
-
 /// The IP address of a URL's host, if it is known without DNS.
 pub(crate) fn ip(url: &Url) -> Option<IpAddr> {
     match url.host()? {

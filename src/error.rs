@@ -289,8 +289,8 @@ impl Error {
     /// The address to use instead of a bare IP address or `localhost`, if the server's certificate
     /// gives it. The certificate is for `*.HASH.plex.direct`, so `https://10.0.2.123:32400` becomes
     /// `https://10-0-2-123.HASH.plex.direct:32400`. Needs the feature `rustls` or
-    /// `rustls-no-provider`. Not available on
-    /// macOS and Windows, where the system's verifier does not return a certificate's names.
+    /// `rustls-no-provider`. Not available on macOS and Windows, where the system's verifier does
+    /// not return a certificate's names.
     pub fn suggested_address(&self) -> Option<&Url> {
         self.0.suggested_address.as_ref()
     }

@@ -20,6 +20,7 @@ mod connect;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
+#[path = "../fuzz/parsers.rs"]
 pub mod fuzz;
 mod source;
 #[cfg(doc)]

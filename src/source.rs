@@ -1,11 +1,12 @@
 //! Sources, and the results of the calls: device, connections, identity.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use reqwest::Url;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Host;
 
 use crate::address;
@@ -173,8 +174,8 @@ pub struct Device {
     pub client_identifier: String,
     /// The token to use with this device, and with no other.
     pub access_token: Token,
-    /// Its connections. From a look-up best first: local, then remote, then relayed, and in the
-    /// server's order within each. May be empty.
+    /// Its connections; may be empty. Those of a look-up are sorted: local, remote, relayed, and in
+    /// the server's order within each.
     pub connections: Vec<Connection>,
 }
 
@@ -189,8 +190,7 @@ pub struct Device {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Connection")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Connection {
     /// The base URL, which the crate uses. `http` or `https`, without credentials, query and
@@ -212,11 +212,10 @@ pub struct Connection {
 }
 
 /// As leniently as in a response.
-impl TryFrom<wire::Connection> for Connection {
-    type Error = &'static str;
-
-    fn try_from(connection: wire::Connection) -> Result<Self, Self::Error> {
-        Self::from_wire(connection).ok_or("`uri` is not the URL of a connection")
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let connection = Self::from_wire(wire::Connection::deserialize(deserializer)?);
+        connection.ok_or_else(|| D::Error::custom("`uri` is not the URL of a connection"))
     }
 }
 
@@ -289,21 +288,10 @@ impl Device {
 impl Connection {
     /// A connection to this address: neither local nor a relay, the other fields from `uri`.
     pub fn new(uri: Url) -> Self {
-        Self::from_parts(uri, None, None, None)
-    }
-
-    /// Takes missing values from the URI.
-    fn from_parts(
-        uri: Url,
-        protocol: Option<String>,
-        address: Option<String>,
-        port: Option<u16>,
-    ) -> Self {
-        let host = || uri.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         Self {
-            protocol: protocol.unwrap_or_else(|| uri.scheme().to_owned()),
-            address: address.unwrap_or_else(host),
-            port: port.or_else(|| uri.port_or_known_default()).unwrap_or_default(),
+            protocol: uri.scheme().to_owned(),
+            address: uri.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
+            port: uri.port_or_known_default().unwrap_or_default(),
             local: false,
             relay: false,
             uri,
@@ -316,21 +304,24 @@ impl Connection {
         let address = address.and_then(|address| address.0).map(printable);
         let port = port.and_then(|port| port.0);
         let build = || build_uri(protocol.as_deref()?, address.as_deref()?, port);
-        let uri = uri.and_then(|uri| uri.0).or_else(build)?;
-        let local = local.and_then(|flag| flag.0).unwrap_or_default();
-        let relay = relay.and_then(|flag| flag.0).unwrap_or_default();
-        Some(Self { local, relay, ..Self::from_parts(uri, protocol, address, port) })
+        let by_uri = Self::new(uri.and_then(|uri| uri.0).or_else(build)?);
+        Some(Self {
+            protocol: protocol.unwrap_or(by_uri.protocol),
+            address: address.unwrap_or(by_uri.address),
+            port: port.unwrap_or(by_uri.port),
+            local: local.and_then(|flag| flag.0).unwrap_or_default(),
+            relay: relay.and_then(|flag| flag.0).unwrap_or_default(),
+            uri: by_uri.uri,
+        })
     }
 }
 
 /// The URI of a connection that has none. Without a port, the scheme's own applies.
 fn build_uri(protocol: &str, address: &str, port: Option<u16>) -> Option<Url> {
-    let host = match address.parse() {
-        Ok(IpAddr::V4(ip)) => Host::Ipv4(ip),
-        Ok(IpAddr::V6(ip)) => Host::Ipv6(ip),
-        // `Host` also reads IPv4 addresses that are written in another way.
-        Err(_) => Host::parse(address).ok().filter(|host| !matches!(host, Host::Ipv4(_)))?,
-    };
+    let v6 = address.parse().map(|ip: Ipv6Addr| format!("[{ip}]"));
+    let host = v6.unwrap_or_else(|_| address.to_owned());
+    // Nothing but a host: no port, no path.
+    Host::parse(&host).ok()?;
     let mut uri = address::listed(&format!("{protocol}://{host}"))?;
     uri.set_port(port).ok()?;
     Some(uri)

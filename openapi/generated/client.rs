@@ -517,54 +517,40 @@ pub mod prelude {
     #[allow(unused_imports)]
     pub use super::Client;
 }
-/// Names of headers.
-pub mod headers {
-    pub const X_PLEX_CLIENT_IDENTIFIER: &str = "x-plex-client-identifier";
-    pub const X_PLEX_DEVICE: &str = "x-plex-device";
-    pub const X_PLEX_DEVICE_NAME: &str = "x-plex-device-name";
-    pub const X_PLEX_DEVICE_VENDOR: &str = "x-plex-device-vendor";
-    pub const X_PLEX_MARKETPLACE: &str = "x-plex-marketplace";
-    pub const X_PLEX_MODEL: &str = "x-plex-model";
-    pub const X_PLEX_PLATFORM: &str = "x-plex-platform";
-    pub const X_PLEX_PLATFORM_VERSION: &str = "x-plex-platform-version";
-    pub const X_PLEX_PRODUCT: &str = "x-plex-product";
-    pub const X_PLEX_TOKEN: &str = "x-plex-token";
-    pub const X_PLEX_VERSION: &str = "x-plex-version";
-    /// Those of an operation.
-    pub fn of(operation_id: &str) -> &'static [&'static str] {
-        match operation_id {
-            "get_identity" => &[],
-            "get_source_connection_information" => {
-                &[
-                    X_PLEX_CLIENT_IDENTIFIER,
-                    X_PLEX_PRODUCT,
-                    X_PLEX_VERSION,
-                    X_PLEX_PLATFORM,
-                    X_PLEX_PLATFORM_VERSION,
-                    X_PLEX_DEVICE,
-                    X_PLEX_MODEL,
-                    X_PLEX_DEVICE_VENDOR,
-                    X_PLEX_DEVICE_NAME,
-                    X_PLEX_MARKETPLACE,
-                    X_PLEX_TOKEN,
-                ]
-            }
-            "get_transient_token" => {
-                &[
-                    X_PLEX_CLIENT_IDENTIFIER,
-                    X_PLEX_PRODUCT,
-                    X_PLEX_VERSION,
-                    X_PLEX_PLATFORM,
-                    X_PLEX_PLATFORM_VERSION,
-                    X_PLEX_DEVICE,
-                    X_PLEX_MODEL,
-                    X_PLEX_DEVICE_VENDOR,
-                    X_PLEX_DEVICE_NAME,
-                    X_PLEX_MARKETPLACE,
-                    X_PLEX_TOKEN,
-                ]
-            }
-            _ => &[],
+/// The headers of an operation.
+pub fn headers(operation_id: &str) -> &'static [&'static str] {
+    match operation_id {
+        "get_identity" => &[],
+        "get_source_connection_information" => {
+            &[
+                "x-plex-client-identifier",
+                "x-plex-product",
+                "x-plex-version",
+                "x-plex-platform",
+                "x-plex-platform-version",
+                "x-plex-device",
+                "x-plex-model",
+                "x-plex-device-vendor",
+                "x-plex-device-name",
+                "x-plex-marketplace",
+                "x-plex-token",
+            ]
         }
+        "get_transient_token" => {
+            &[
+                "x-plex-client-identifier",
+                "x-plex-product",
+                "x-plex-version",
+                "x-plex-platform",
+                "x-plex-platform-version",
+                "x-plex-device",
+                "x-plex-model",
+                "x-plex-device-vendor",
+                "x-plex-device-name",
+                "x-plex-marketplace",
+                "x-plex-token",
+            ]
+        }
+        _ => &[],
     }
 }

@@ -1,6 +1,5 @@
 //! Reads the body of a response into one buffer within a limit, and decodes what is not plain JSON.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -11,63 +10,42 @@ use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::xml;
+use crate::error::{Error, ErrorKind};
 
-/// Why a body is refused. `explain` finds it in the `reqwest::Error` of the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum BodyError {
-    TooLarge(usize),
-    Compressed,
-    NotLocal,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(limit) => {
-                write!(f, "the response is larger than {limit} bytes")
-            }
-            Self::Compressed => f.write_str(
-                "the response is compressed, which was not asked for: a proxy in front of the \
-                 server may do it",
-            ),
-            Self::NotLocal => f.write_str(
-                "plain `http` led to an address that is not local, which would send the token \
-                 unencrypted",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
-
-/// The same response, with its body in one buffer of at most `max_bytes`. reqwest's own body keeps a
-/// whole read buffer alive for every small chunk.
-pub(super) async fn within(mut response: Response, max_bytes: usize) -> reqwest::Result<Response> {
-    let body = reqwest::Body::from(collect(&mut response, max_bytes).await?);
-    // Keeps the URL. Without it, reqwest would parse a placeholder.
-    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
-    Ok(builder.body(body).unwrap_or_default().into())
-}
-
-async fn collect(response: &mut Response, max_bytes: usize) -> reqwest::Result<Vec<u8>> {
+/// The same response, with its body in one buffer, whose size is limited by a setting and by the
+/// kind of call. reqwest's own body keeps a whole read buffer alive for every small chunk.
+pub(super) async fn within(
+    mut response: Response,
+    max_response_bytes: usize,
+    of_call: usize,
+) -> reqwest::Result<Response> {
     if is_compressed(response.headers()) {
-        return Box::pin(refuse(BodyError::Compressed)).await;
+        let summary = "the response is compressed, which was not asked for: a proxy in front of \
+                       the server may do it";
+        return Box::pin(refuse(ErrorKind::Decode, summary.to_owned())).await;
     }
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if chunk.len() > max_bytes.saturating_sub(read.len()) {
-            return Box::pin(refuse(BodyError::TooLarge(max_bytes))).await;
+        let most = max_response_bytes.min(of_call);
+        if chunk.len() > most.saturating_sub(read.len()) {
+            let setting = if most < of_call { " (`max_response_bytes`)" } else { "" };
+            let summary = format!("the response is larger than {most} bytes{setting}");
+            return Box::pin(refuse(ErrorKind::BodyTooLarge, summary)).await;
         }
         read.extend_from_slice(&chunk);
     }
-    Ok(read)
+    // Keeps the URL. Without it, reqwest would parse a placeholder.
+    let builder = http::Response::builder().status(response.status()).url(response.url().clone());
+    Ok(builder.body(reqwest::Body::from(read)).unwrap_or_default().into())
 }
 
 /// A hook can only fail with a `reqwest::Error`. Reading a body that fails is the one way to make one.
-/// Boxed by the callers, because it is rare.
-pub(super) async fn refuse(error: BodyError) -> reqwest::Result<Vec<u8>> {
+/// `explain` finds our own error in it. Boxed by the callers, because it is rare.
+pub(super) async fn refuse(kind: ErrorKind, summary: String) -> reqwest::Result<Response> {
+    let error = Error::unusable(kind, summary);
     let failing = reqwest::Body::wrap_stream(stream::iter([Err::<Vec<u8>, _>(error)]));
-    Response::from(http::Response::new(failing)).bytes().await.map(Into::into)
+    let mut response = Response::from(http::Response::new(failing));
+    response.chunk().await.map(|_| response)
 }
 
 /// The first 64 KiB of an error's body, or as much as arrives within 2 seconds.

@@ -1,14 +1,13 @@
 //! Everything that touches generated code: the client that `build.rs` generates from
 //! `openapi/plex-auth.json`, and the hooks that run for each request.
 
-use body::BodyError;
-use generated::headers;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
 
 use crate::address::is_local_ip;
+use crate::error::ErrorKind;
 
 pub(crate) mod body;
 #[cfg(feature = "httpmock")]
@@ -49,9 +48,9 @@ pub(crate) mod generated {
 
 pub(crate) type Raw = progenitor_client::Error<()>;
 
-pub(crate) const TOKEN: HeaderName = HeaderName::from_static(headers::X_PLEX_TOKEN);
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-plex-token");
 pub(crate) const CLIENT_IDENTIFIER: HeaderName =
-    HeaderName::from_static(headers::X_PLEX_CLIENT_IDENTIFIER);
+    HeaderName::from_static("x-plex-client-identifier");
 
 /// How much is read of a server that is not verified yet. An identity has 200 bytes.
 const MAX_UNVERIFIED_BYTES: usize = 16 * 1024;
@@ -75,8 +74,8 @@ impl ClientHooks<Inner> for generated::Client {
         request: &mut Request,
         operation: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        let described = headers::of(operation.operation_id);
-        let needs_token = described.contains(&headers::X_PLEX_TOKEN);
+        let described = generated::headers(operation.operation_id);
+        let needs_token = described.contains(&TOKEN.as_str());
         let is_sent = |name: &HeaderName| {
             needs_token
                 || [ACCEPT, ACCEPT_ENCODING, USER_AGENT].contains(name)
@@ -97,17 +96,19 @@ impl ClientHooks<Inner> for generated::Client {
 
     /// Limits the body of a success: the generated code reads no other.
     async fn exec(&self, request: Request, operation: &OperationInfo) -> reqwest::Result<Response> {
-        let is_verified = headers::of(operation.operation_id).contains(&headers::X_PLEX_TOKEN);
-        let most = if is_verified { usize::MAX } else { MAX_UNVERIFIED_BYTES };
+        let needs_token = generated::headers(operation.operation_id).contains(&TOKEN.as_str());
+        let most = if needs_token { usize::MAX } else { MAX_UNVERIFIED_BYTES };
         let is_exposed = self.inner.is_candidate && request.url().scheme() == "http";
         let response = self.client.execute(request).await?;
         let is_local = response.remote_addr().is_some_and(|peer| is_local_ip(peer.ip()));
         if !response.status().is_success() {
             Ok(response)
         } else if is_exposed && !is_local {
-            Box::pin(body::refuse(BodyError::NotLocal)).await.map(|_| response)
+            let summary = "plain `http` led to an address that is not local, which would send the \
+                           token unencrypted";
+            Box::pin(body::refuse(ErrorKind::InvalidAddress, summary.to_owned())).await
         } else {
-            body::within(response, self.inner.max_response_bytes.min(most)).await
+            body::within(response, self.inner.max_response_bytes, most).await
         }
     }
 }

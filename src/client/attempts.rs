@@ -25,7 +25,7 @@ use crate::token::Timestamp;
 const MAX_CONNECTS: u32 = 2;
 /// How many requests an attempt without an answer makes, side by side.
 const MAX_BESIDE: u32 = 3;
-/// A connection that times out ends its attempt before that gets company.
+/// So that a connection that times out has ended its attempt before another request is made.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// 250 ms, doubling to 4 s.

@@ -47,12 +47,6 @@ impl Client {
     /// prefix is kept (`https://host/plex`). Plain `http` is accepted only for local hosts: see
     /// [`ClientBuilder::allow_insecure_http`].
     pub fn builder(address: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::for_address(address.into())
-    }
-}
-
-impl ClientBuilder {
-    fn for_address(address: String) -> Self {
         let settings = Settings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
@@ -68,10 +62,12 @@ impl ClientBuilder {
             (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
             (USER_AGENT, HeaderValue::from_static(VERSION)),
         ]);
-        let configure = Vec::new();
-        Self { address, token: None, headers, settings, configure, first_error: None }
+        let (address, configure) = (address.into(), Vec::new());
+        ClientBuilder { address, token: None, headers, settings, configure, first_error: None }
     }
+}
 
+impl ClientBuilder {
     /// The caller's token: a `&str`, a `String`, a [`Token`] or a
     /// [`TransientToken`](crate::TransientToken). Required. A server that needs no token ("allowed
     /// networks") accepts any.
@@ -258,10 +254,18 @@ impl ClientBuilder {
     }
 
     fn header(mut self, setting: &'static str, name: HeaderName, text: &str) -> Self {
-        match header_value(text) {
-            Ok(value) => drop(self.headers.insert(name, value)),
-            Err(problem) => self.keep(Error::setting(setting, problem)),
-        }
+        let problem = match HeaderValue::from_bytes(text.as_bytes()) {
+            _ if text.is_empty() => "it is empty",
+            _ if text.chars().any(char::is_control) => "it has a control character in it",
+            _ if text.trim() != text => "it begins or ends with white space: remove it",
+            Err(_) => "a header can't carry it",
+            // UTF-8 is sent unchanged.
+            Ok(value) => {
+                self.headers.insert(name, value);
+                return self;
+            }
+        };
+        self.keep(Error::setting(setting, problem));
         self
     }
 
@@ -317,19 +321,6 @@ impl Http {
                 let source = Some(error.without_url().into());
                 Details { source, ..Details::new(ErrorKind::HttpSetup, summary) }.into()
             })
-    }
-}
-
-/// A client header's value: UTF-8 is sent unchanged.
-fn header_value(text: &str) -> Result<HeaderValue, &'static str> {
-    if text.is_empty() {
-        Err("it is empty")
-    } else if text.chars().any(char::is_control) {
-        Err("it has a control character in it")
-    } else if text.trim() != text {
-        Err("it begins or ends with white space: remove it")
-    } else {
-        HeaderValue::from_bytes(text.as_bytes()).map_err(|_| "a header can't carry it")
     }
 }
 

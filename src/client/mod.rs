@@ -59,6 +59,7 @@ pub(crate) use explain::{Context, Operation, is_proxy_login};
 #[derive(Clone)]
 pub struct Client(pub(crate) Arc<Shared>);
 
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) api: generated::Client,
     pub(crate) address: Url,
@@ -104,10 +105,11 @@ impl Client {
     /// The same client with connections of its own, or with its old ones where that fails: there
     /// may be no certificates after a chroot, or no file descriptors.
     pub(crate) fn fresh(&self) -> Self {
-        let Shared { api, address, token, settings, http } = &*self.0;
-        let Ok(client) = http.build(settings) else { return self.clone() };
-        let (headers, address, token) = (api.inner.headers.clone(), address.clone(), token.clone());
-        Self::from_parts(client, headers, address, token, settings.clone(), http.clone())
+        let mut shared = Shared::clone(&self.0);
+        if let Ok(client) = shared.http.build(&shared.settings) {
+            shared.api.client = client;
+        }
+        Self(Arc::new(shared))
     }
 
     /// The server's address.

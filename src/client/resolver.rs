@@ -2,7 +2,6 @@
 //! the system's resolver. A name that a token is sent to over plain `http` must lead to a local
 //! address.
 
-use std::fmt;
 use std::io;
 use std::iter;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -17,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::address::{is_local_ip, plex_direct};
+use crate::error::{Error, ErrorKind};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -55,23 +55,6 @@ impl Resolver {
     }
 }
 
-/// A guarded name leads to this address, which is not local, and to no other.
-#[derive(Debug)]
-pub(crate) struct NotLocal(pub(crate) IpAddr);
-
-impl fmt::Display for NotLocal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the host's name leads to {}, which is not a local address, so plain `http` would send \
-             the token unencrypted: use `https`, or call `.allow_insecure_http(true)`",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for NotLocal {}
-
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let contained = plex_direct(name.as_str());
@@ -101,7 +84,14 @@ fn addrs(ip: IpAddr) -> Addrs {
 fn local_only(found: impl Iterator<Item = SocketAddr>) -> Result<Addrs, BoxError> {
     let (local, other): (Vec<_>, Vec<_>) = found.partition(|found| is_local_ip(found.ip()));
     match other.first() {
-        Some(other) if local.is_empty() => Err(NotLocal(other.ip()).into()),
+        Some(other) if local.is_empty() => {
+            let summary = format!(
+                "the host's name leads to {}, which is not a local address, so plain `http` would \
+                 send the token unencrypted: use `https`, or call `.allow_insecure_http(true)`",
+                other.ip()
+            );
+            Err(Error::new(ErrorKind::InvalidAddress, summary).into())
+        }
         _ => Ok(Box::new(local.into_iter())),
     }
 }
@@ -225,7 +215,9 @@ mod tests {
         assert_eq!(ips(found), ["192.168.1.20", "fd00::20", "fe80::1"].map(|ip| at(ip).ip()));
         for public in ["203.0.113.5", "2001:db8::1", "0.0.0.0", "::", "::ffff:8.8.8.8"] {
             let error = local_only([at(public)].into_iter()).err().unwrap();
-            assert_eq!(error.downcast_ref::<NotLocal>().unwrap().0, at(public).ip());
+            let error = error.downcast_ref::<Error>().unwrap();
+            assert_eq!(error.kind(), ErrorKind::InvalidAddress);
+            assert!(error.to_string().contains(&at(public).ip().to_string()), "{error}");
         }
         let guarded = Resolver::for_address(&"http://localhost".parse().unwrap(), false);
         let found = guarded.resolve("localhost".parse().unwrap()).await.unwrap();

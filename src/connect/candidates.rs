@@ -99,7 +99,7 @@ impl Rules<'_> {
                 skipped = skipped.or(Some("plain `http`, and the list has `https` at that port"));
             }
             if skipped.is_none() {
-                // The certificate tells its name, as for any bare address.
+                // The certificate gives its name, as for any bare address.
                 connection.uri = as_https(uri);
                 hint = "; it is listed with `http`, which needs `.allow_insecure_http(true)` and a \
                         local address";

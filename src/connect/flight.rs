@@ -49,8 +49,9 @@ where
         read(&mut self.lock().state)
     }
 
-    /// Decides by `turn`, from the state and whether a run is in progress, what the caller gets. A run's result goes through `land` into the state, and to all who wait for it. `None`:
-    /// the caller's patience has ended, and the run goes on.
+    /// `turn` decides what the caller gets, from the state and whether a run is in progress. `land`
+    /// puts the result of a run into the state, and returns what all who wait for it get. `None`: the
+    /// caller has waited long enough, and the run goes on.
     pub(super) async fn join<R, F>(
         &self,
         turn: impl Fn(&mut S, bool) -> Turn<T>,
@@ -127,7 +128,7 @@ where
     }
 }
 
-/// Until when a caller waits, for what, and the task that he started.
+/// Until when a caller waits, for what, and the task if it started one.
 type Boarded<T> = (Instant, watch::Receiver<Option<Result<T, Error>>>, Option<JoinHandle<()>>);
 
 fn ended() -> Error {

@@ -27,7 +27,7 @@ pub(super) struct Race<'a> {
     begun: Instant,
     skipped: Vec<Candidate>,
     candidates: Vec<Candidate>,
-    /// What became of each candidate.
+    /// The state of each candidate.
     states: watch::Sender<Vec<State>>,
 }
 
@@ -100,7 +100,6 @@ impl<'a> Race<'a> {
             let error = match timeout_at(until, self.client.verify(&uri, self.source)).await {
                 Ok(Ok(())) => return Some(uri),
                 Ok(Err(error)) => {
-                    let error = error.with(|details| details.summary.push_str(candidate.hint));
                     let suggested = error.suggested_address().filter(|uri| !self.has(uri));
                     if let Some(suggested) = suggested {
                         // The same machine, by the name that its certificate is valid for.
@@ -178,7 +177,11 @@ impl<'a> Race<'a> {
                 }
                 None => self.no_answer(uri, "no answer before the time was up"),
             };
-            (candidate, error.with(|details| details.attempts = state.attempts))
+            let error = error.with(|details| {
+                details.attempts = state.attempts;
+                details.summary.push_str(candidate.hint);
+            });
+            (candidate, error)
         });
         let skipped = self.skipped.iter().map(|candidate| {
             (candidate, Error::new(ErrorKind::Skipped, candidate.skipped.unwrap_or_default()))

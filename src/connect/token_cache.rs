@@ -157,7 +157,9 @@ impl TokenCache {
         let turn = |cached: &mut Cached, is_fetching| cached.turn(is_fetching, time);
         let fetch = || origin.clone().fetch(time);
         let joined = flight.join(turn, fetch, Cached::land).await;
-        joined.unwrap_or_else(|| Err(no_token())).or_else(|error| {
+        let no_result = "no transient token in time: the runtime may be blocked";
+        let joined = joined.unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout, no_result)));
+        joined.or_else(|error| {
             // Unless it was refused or has expired in the meantime.
             flight.with(|cached| cached.usable().cloned()).ok_or(error)
         })
@@ -171,10 +173,6 @@ impl TokenCache {
             cached.token.take_if(|token| token.expose_secret() == refused.expose_secret());
         });
     }
-}
-
-fn no_token() -> Error {
-    Error::new(ErrorKind::Timeout, "no transient token in time: the runtime may be blocked")
 }
 
 impl Origin {

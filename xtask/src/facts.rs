@@ -17,7 +17,7 @@ const FOLDER: &str = "/security/";
 /// Before a fact, which begins with a space.
 const INDENT: &str = "   ";
 
-/// A title that begins with it is none.
+/// A title that begins with it is a comment.
 pub(crate) const COMMENT: char = '#';
 
 /// The facts of each operation, by its title: `GET /path`.

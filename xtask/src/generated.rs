@@ -46,8 +46,8 @@ fn format_code(code: &str) -> anyhow::Result<String> {
     Ok(format!("{HEADER}{}", prettyplease::unparse(&code)))
 }
 
-/// The commit that a file is from, and the date: as the caller says, or as git knows it. The first
-/// line of upstream's facts, and none itself.
+/// The commit that a file is from, and its date: as the caller says, or as git knows it. It is the
+/// first line of upstream's facts, as a comment.
 pub(crate) fn origin(file: &Path, from: Option<String>) -> String {
     let by_git = || {
         let file = file.canonicalize().ok()?;

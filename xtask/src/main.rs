@@ -65,8 +65,7 @@ fn run(command: Command) -> anyhow::Result<Option<String>> {
     let root = root.with_context(|| format!("no {FRAGMENT} here or above"))?;
     let document = document::open(&root.join(FRAGMENT)).context(FRAGMENT)?;
     let fragment = facts::read(&document, &document).context(FRAGMENT)?;
-    let upstream = fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?;
-    let upstream = facts::parse(&upstream);
+    let upstream = facts::parse(&fs::read_to_string(root.join(UPSTREAM)).context(UPSTREAM)?);
 
     let name = |file: &Path| printable(&file.display().to_string());
     let read = |file: &Path| -> anyhow::Result<(Facts, Vec<&String>)> {

@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         // A scheme is what it says, not its name in the description.
         let root = self.root;
         let security = operation.get("security").unwrap_or(&root["security"]);
-        // An empty list is as good as an empty requirement.
+        // An empty list means the same as an empty requirement.
         if security.as_array().is_none_or(Vec::is_empty) {
             self.fact(" security schemes", 0);
         }
@@ -180,8 +180,8 @@ pub(crate) fn leads_nowhere(reference: &Value) -> String {
     format!("{reference} leads nowhere in this file, too far, or back to itself")
 }
 
-/// Prose and vendor extensions; what is so without the keyword, too; the keywords of a parameter
-/// that are in the place of its facts.
+/// What is not a fact: prose, vendor extensions, a keyword with its default value, and the keywords
+/// of a parameter that are part of its place.
 fn is_left_out(object: &Value, key: &str, value: &Value) -> bool {
     let is_nothing = [json!(false), json!(0), json!({}), json!([])].contains(value);
     let default_style = match object["in"].as_str() {

@@ -205,12 +205,7 @@ fn a_new_response_or_parameter_is_taken_or_named() {
             2,
             "GET /security/resources: 200",
         ),
-        (
-            "\"get\": {",
-            format!("\"parameters\": [{header}], \"get\": {{"),
-            0,
-            "X_A: &str = \"x-a\"",
-        ),
+        ("\"get\": {", format!("\"parameters\": [{header}], \"get\": {{"), 0, "=> &[\"x-a\"]"),
         ("\"Device\": {", "\"Token\": {}, \"Device\": {".to_owned(), 2, "\"Refresh\""),
     ] {
         assert!(fragment.contains(from), "no {from}");

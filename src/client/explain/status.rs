@@ -16,8 +16,8 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
     let body = body::beginning(&mut response).await;
     let (headers, url) = (response.headers(), response.url());
     let text = String::from_utf8_lossy(&body);
-    let from_server = server_error(&body, status).unwrap_or_default();
-    let is_form_of_pms = from_server.is_form_of_pms || is_page_of_pms(&text, status);
+    let (has_form_of_pms, server_code, message) = server_error(&body, status).unwrap_or_default();
+    let is_form_of_pms = has_form_of_pms || is_page_of_pms(&text, status);
     let sender = sender(headers, &text, is_form_of_pms);
 
     let (kind, server, proxy) = match status.as_u16() {
@@ -41,7 +41,6 @@ pub(super) async fn explain(mut response: Response, context: &Context<'_>) -> Er
         ErrorKind::NotFound => either(sender, &not_found(url, context), &proxy),
         _ => either(sender, server, &proxy),
     };
-    let ServerError { code: server_code, message, .. } = from_server;
     let server_message = Some(clean(&message, 256, context)).filter(|text| !text.is_empty());
     let (status, retry_after) = (Some(status), retry_after(headers));
     let details = Details::new(kind, summary);
@@ -214,16 +213,9 @@ fn redirect(headers: &HeaderMap, url: &Url, context: &Context<'_>) -> String {
     )
 }
 
-/// What the body of an error says.
-#[derive(Default)]
-struct ServerError {
-    is_form_of_pms: bool,
-    code: Option<i64>,
-    message: String,
-}
-
-/// From JSON or XML. Other services return `errors`, too, but without the response's status.
-fn server_error(body: &[u8], status: StatusCode) -> Option<ServerError> {
+/// What the body of an error says, in JSON or XML: whether it has the form of a PMS's, its code and
+/// its message. Other services return `errors`, too, but without the response's status.
+fn server_error(body: &[u8], status: StatusCode) -> Option<(bool, Option<i64>, String)> {
     let (is_form_of_pms, code, texts) = match body::decode(body) {
         Ok(ErrorBody { errors }) => {
             let number = |entry: &ErrorEntry| entry.status.as_ref()?.0;
@@ -239,11 +231,7 @@ fn server_error(body: &[u8], status: StatusCode) -> Option<ServerError> {
         }
     };
     let texts: Vec<_> = texts.into_iter().flatten().filter_map(|text| text.0).collect();
-    Some(ServerError {
-        is_form_of_pms,
-        code: code.and_then(|code| code.0),
-        message: texts.join(": "),
-    })
+    Some((is_form_of_pms, code.and_then(|code| code.0), texts.join(": ")))
 }
 
 /// `Retry-After` in seconds, or as a date relative to the response's `Date`, or to this machine's

@@ -41,7 +41,8 @@ pub(super) fn explain(error: &Error, address: &Url) -> Details {
 
 fn certificate(reason: &Reason, address: &Url) -> (String, Option<Url>) {
     let is_direct = address.host_str().is_some_and(|host| address::plex_direct(host).is_some());
-    let is_unnamed = address::is_ip_address(address) || address.host_str() == Some("localhost");
+    // An IP address or `localhost`, for which few servers have a valid certificate.
+    let is_unnamed = address.domain().is_none_or(|name| name == "localhost");
     // The certificate's names are read here, and never shown.
     let hash = match reason {
         Reason::NotValidForNameContext { presented, .. } => {

@@ -7,27 +7,15 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 
 use super::status::FORWARD_PROXY_LOGIN;
-use super::{Context, MAYBE_HTTPS, NOT_SECURE, Operation, timed_out};
+use super::{Context, MAYBE_HTTPS, NOT_SECURE, timed_out};
 use crate::address;
-use crate::api::body::BodyError;
-use crate::client::resolver::NotLocal;
 use crate::error::{Details, Error, ErrorKind};
 
 pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
     // Checks types before texts, because a text may be peer-supplied.
-    if let Some(refused) = find::<BodyError>(&error) {
-        let kind = match refused {
-            BodyError::TooLarge(_) => ErrorKind::BodyTooLarge,
-            BodyError::Compressed => ErrorKind::Decode,
-            BodyError::NotLocal => ErrorKind::InvalidAddress,
-        };
-        let is_setting =
-            kind == ErrorKind::BodyTooLarge && context.operation != Operation::Identity;
-        let setting = if is_setting { " (`max_response_bytes`)" } else { "" };
-        return Error::unusable(kind, format!("{refused}{setting}"));
-    }
-    if let Some(not_local) = find::<NotLocal>(&error) {
-        return Error::new(ErrorKind::InvalidAddress, not_local.to_string());
+    // Our own is from the hooks or the resolver.
+    if let Some(own) = find::<Error>(&error) {
+        return own.clone();
     }
     let io = io_error(&error);
     let is_https = context.address.scheme() == "https";
@@ -46,8 +34,10 @@ pub(crate) fn explain(error: reqwest::Error, context: &Context<'_>) -> Error {
         return Error::new(ErrorKind::InvalidAddress, summary);
     } else if error.is_decode() || error.is_body() {
         Details { status: Some(StatusCode::OK), ..incomplete(io) }
-    } else if let Some(details) = connector(&error, is_https) {
-        details
+    } else if let Some((kind, summary)) = connector(&error, is_https) {
+        let is_login = kind == ErrorKind::Proxy;
+        let status = is_login.then_some(StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        Details { status, ..Details::new(kind, summary) }
     } else if let Some(details) = tls(&error, context) {
         details
     } else if find(&error).is_some_and(hyper::Error::is_parse) {
@@ -86,7 +76,7 @@ fn incomplete(io: Option<&io::Error>) -> Details {
 
 /// What only the texts of reqwest's connectors say, because their types are private: the one place
 /// that reads texts. None of these texts begins with what a peer sent.
-fn connector(error: &reqwest::Error, is_https: bool) -> Option<Details> {
+fn connector(error: &reqwest::Error, is_https: bool) -> Option<(ErrorKind, &'static str)> {
     if !error.is_connect() {
         return None;
     }
@@ -95,29 +85,18 @@ fn connector(error: &reqwest::Error, is_https: bool) -> Option<Details> {
     let tunnel = texts.iter().find_map(|text| text.strip_prefix("tunnel error: "));
     // hyper-util's and hyper-rustls' texts for a scheme that they don't support.
     let is_not_http = last == "invalid URL, scheme is not http";
-    Some(if is_not_http && is_https {
-        Details::new(ErrorKind::HttpSetup, NO_TLS_LIBRARY)
+    if is_not_http && is_https {
+        return Some((ErrorKind::HttpSetup, NO_TLS_LIBRARY));
     } else if is_not_http || last.starts_with("unsupported scheme socks") {
-        Details::new(ErrorKind::HttpSetup, NO_SOCKS)
-    } else {
-        match tunnel? {
-            "proxy authorization required" => {
-                let status = Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED);
-                Details { status, ..Details::new(ErrorKind::Proxy, FORWARD_PROXY_LOGIN) }
-            }
-            "failed to create underlying connection" if is_tls(error) => {
-                Details::new(ErrorKind::Tls, PROXY_NOT_SECURE)
-            }
-            "failed to create underlying connection" => {
-                let summary = "the proxy of `configure_http` can't be reached: is it up, and is \
-                               its address right?";
-                Details::new(ErrorKind::Connect, summary)
-            }
-            _ => {
-                let summary = "the proxy of `configure_http` refuses, or can't reach the server";
-                Details::new(ErrorKind::Connect, summary)
-            }
+        return Some((ErrorKind::HttpSetup, NO_SOCKS));
+    }
+    Some(match tunnel? {
+        "proxy authorization required" => (ErrorKind::Proxy, FORWARD_PROXY_LOGIN),
+        "failed to create underlying connection" if is_tls(error) => {
+            (ErrorKind::Tls, PROXY_NOT_SECURE)
         }
+        "failed to create underlying connection" => (ErrorKind::Connect, NO_PROXY),
+        _ => (ErrorKind::Connect, PROXY_REFUSES),
     })
 }
 
@@ -126,6 +105,9 @@ const NO_TLS_LIBRARY: &str = "\
      `rustls-no-provider` of plex-auth, or `native-tls` of reqwest 0.13";
 const NO_SOCKS: &str = "\
      there is no support for a SOCKS proxy: switch on the feature `socks` of reqwest 0.13";
+const NO_PROXY: &str =
+    "the proxy of `configure_http` can't be reached: is it up, and is its address right?";
+const PROXY_REFUSES: &str = "the proxy of `configure_http` refuses, or can't reach the server";
 const PROXY_NOT_SECURE: &str = "\
      no secure connection to the proxy of `configure_http`: check its address and its certificate";
 pub(super) const HANDSHAKE_CLOSED: &str = "\
