@@ -27,7 +27,7 @@ async fn call(
 }
 
 #[tokio::test]
-async fn a_server_that_starts_is_waited_for_with_10_retries_by_default() {
+async fn a_starting_server_gets_10_retries_by_default() {
     let (result, took) = call(10, &[("Retry-After", "0")]).await;
     result.unwrap();
     // 0.25 + 0.5 + 1 + 2 + 6 * 4 s; jitter and a `Retry-After` only lengthen.
@@ -39,7 +39,7 @@ async fn a_server_that_starts_is_waited_for_with_10_retries_by_default() {
 }
 
 #[tokio::test]
-async fn a_retry_after_lengthens_the_wait_and_ends_the_call_at_once_where_it_does_not_fit() {
+async fn a_retry_after_lengthens_the_wait_or_ends_the_call() {
     let (result, took) = call(1, &[("Retry-After", "20")]).await;
     assert!(result.is_ok() && took >= Duration::from_secs(20), "{took:?}");
 
@@ -51,7 +51,7 @@ async fn a_retry_after_lengthens_the_wait_and_ends_the_call_at_once_where_it_doe
 }
 
 #[tokio::test]
-async fn a_call_ends_with_its_time_out_and_the_last_answer() {
+async fn a_call_ends_at_its_timeout_with_the_last_answer() {
     // The last attempt has no response, or an error without its body.
     for last in [&b""[..], b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n"] {
         let net = Net::new();

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 const HASH: &str = "93b10b279ff8456686414add109854cd";
 
 #[tokio::test]
-async fn a_bare_address_or_localhost_is_answered_with_the_address_that_then_works() {
+async fn the_suggested_address_of_a_certificate_works() {
     let names = ["a.example", &format!("*.{HASH}.plex.direct")];
     let config = AUTHORITY.sign(certificate(&names), Arc::new(NoClientAuth));
     let server = Server::start_tls(config, |request| good(request, "fresh"));
@@ -41,7 +41,7 @@ async fn error_at(host: &str, config: Arc<ServerConfig>) -> Error {
 }
 
 #[tokio::test]
-async fn the_text_says_why_a_certificate_is_refused_at_this_kind_of_name() {
+async fn the_text_explains_a_refused_certificate_by_the_name() {
     let (own, direct) = (format!("*.{HASH}.plex.direct"), format!("127-0-0-1.{HASH}.plex.direct"));
     let stranger = Authority::new();
     let mut expired = certificate(&["plex.example"]);

@@ -71,7 +71,7 @@ async fn a_kept_device_needs_no_look_up() {
 }
 
 #[tokio::test]
-async fn a_kept_device_that_is_out_of_date_is_looked_up_once() {
+async fn an_outdated_kept_device_is_looked_up_once() {
     let rows: [(&str, Vec<String>, u128); 4] = [
         // The token, or all addresses: at once where each has failed once, and after 3 s.
         ("old", vec![http("nas")], 0),
@@ -176,7 +176,7 @@ async fn a_device_of_another_source_is_refused() {
 }
 
 #[tokio::test]
-async fn the_whole_takes_the_time_out_of_connect() {
+async fn connect_has_a_timeout_of_its_own() {
     // Longer than the client's.
     for asked_is_silent in [false, true] {
         let net = Net::new();
@@ -209,7 +209,7 @@ fn reasons(server: &Connected) -> Vec<(String, ErrorKind)> {
 }
 
 #[tokio::test]
-async fn a_handle_and_the_log_say_why_others_were_not_used() {
+async fn the_handle_and_log_say_why_others_were_not_used() {
     let (subscriber, log) = leak::recorder();
     let _recording = tracing::subscriber::set_default(subscriber);
     let net = Net::new();

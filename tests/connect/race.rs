@@ -179,7 +179,7 @@ async fn race_6_s(net: &Net, listed: &[Value]) -> Raced {
 }
 
 #[tokio::test]
-async fn the_right_one_of_five_is_found_and_no_other_gets_a_token() {
+async fn only_the_verified_one_of_five_gets_a_token() {
     let [relayed, right] = [0, 1].map(|_| certified(&AUTHORITY, as_source));
     let wrong = certified(&AUTHORITY, as_another);
     let ((_port, dead), silent) = (refusing_port(), silent());
@@ -223,7 +223,7 @@ async fn identity_is_asked_without_token_and_client_headers() {
 }
 
 #[tokio::test]
-async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate() {
+async fn only_the_devices_identifier_verifies_a_candidate() {
     use ErrorKind::*;
     let good = &identity_body(ID);
     let other = |body: &str| support::json(body).into();
@@ -271,7 +271,7 @@ async fn only_a_good_response_with_the_devices_identifier_verifies_a_candidate()
 }
 
 #[tokio::test]
-async fn a_candidate_that_must_not_be_asked_is_skipped_with_a_reason() {
+async fn a_forbidden_candidate_is_skipped_with_a_reason() {
     let right = right();
     let here = right.address();
     let link_local = "a link-local address";
@@ -428,7 +428,7 @@ async fn the_relay_may_win_after_a_quarter_of_a_short_time_out() {
 }
 
 #[tokio::test]
-async fn a_bare_address_goes_on_at_the_one_of_its_certificate() {
+async fn a_bare_address_continues_at_its_certificates_name() {
     let right = certified(&AUTHORITY, as_source);
     let wrong = certified(&AUTHORITY, as_another);
     let bare = |scheme: &str, server: &Server| local(format!("{scheme}://{}", server.address()));
@@ -443,7 +443,7 @@ async fn a_bare_address_goes_on_at_the_one_of_its_certificate() {
 }
 
 #[tokio::test]
-async fn http_that_may_not_be_used_is_tried_as_https_once() {
+async fn forbidden_http_is_tried_as_https_once() {
     let at_1 = |scheme: &str| local(format!("{scheme}://silent-1.home.lan:1"));
     for (allow, listed, tried) in [
         (false, vec![local(http("silent-1"))], "https://silent-1.home.lan:80"),
@@ -521,7 +521,7 @@ async fn a_race_ends_with_the_patience_of_its_candidates() {
 }
 
 #[tokio::test]
-async fn after_3_s_a_second_race_is_of_what_is_new_in_a_fresh_list() {
+async fn a_second_race_of_new_candidates_starts_after_3_s() {
     let net = Net::new();
     let refreshed = [
         relay(https("silent-relay")),
@@ -554,7 +554,7 @@ async fn after_3_s_a_second_race_is_of_what_is_new_in_a_fresh_list() {
 }
 
 #[tokio::test]
-async fn the_source_is_looked_up_again_when_each_candidate_has_failed() {
+async fn a_fresh_look_up_follows_when_each_candidate_has_failed() {
     let net = Net::new();
     net.https("wrong", as_another);
     net.https("good", as_source);
@@ -579,7 +579,7 @@ async fn a_source_or_token_that_only_a_fresh_look_up_has_is_found() {
 }
 
 #[tokio::test]
-async fn of_a_hostile_list_64_direct_ones_and_10_relays_are_tried() {
+async fn at_most_64_direct_candidates_and_10_relays_are_tried() {
     let uris = |kind: &'static str, count| {
         (0..count).map(move |number| https(&format!("silent-{kind}-{number}")))
     };
@@ -602,7 +602,7 @@ async fn of_a_hostile_list_64_direct_ones_and_10_relays_are_tried() {
 }
 
 #[tokio::test]
-async fn of_one_address_and_port_4_are_tried() {
+async fn at_most_4_of_one_address_and_port_are_tried() {
     let config = AUTHORITY.server("*.93b1.plex.direct");
     let busy = Server::start_tls(config, as_another);
     let port = busy.address().port();
@@ -621,7 +621,7 @@ async fn of_one_address_and_port_4_are_tried() {
 }
 
 #[tokio::test]
-async fn the_preferred_address_is_first_if_it_is_listed_and_no_relay() {
+async fn a_preferred_address_is_first_unless_unlisted_or_a_relay() {
     let listed = [silent_ones(2), vec![relay(https("silent-relay"))]].concat();
     let others = [("silent-1", 0), ("silent-2", 100), ("silent-relay", 500)];
     for (prefer, expected) in [
@@ -655,7 +655,7 @@ async fn only_says_which_connections_may_be_used() {
 }
 
 #[tokio::test]
-async fn connect_ends_within_its_timeout_and_says_what_was_not_tried() {
+async fn connect_ends_within_its_timeout() {
     let relays = (0..10).map(|number| relay(https(&format!("silent-relay-{number}"))));
     let listed: Vec<_> = silent_ones(1).into_iter().chain(relays).collect();
     let asked = knows(listed, vec![]);
@@ -691,7 +691,7 @@ async fn a_provider_can_not_be_connected_to() {
 }
 
 #[tokio::test]
-async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
+async fn the_error_names_a_failed_look_up() {
     let wrong = Server::start(as_another);
     let dead = device(DEVICE_TOKEN, &[local(wrong.url())]);
     let right = right();
@@ -713,7 +713,7 @@ async fn a_failed_look_up_is_the_error_or_part_of_its_text() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_replaced_after_it_was_verified_never_gets_the_token() {
+async fn a_server_replaced_after_verification_gets_no_token() {
     let net = Net::new();
     net.https("nas", as_source);
     let listed = knows(vec![local(https("nas"))], vec![]);
@@ -729,7 +729,7 @@ async fn a_server_that_is_replaced_after_it_was_verified_never_gets_the_token() 
 }
 
 #[tokio::test]
-async fn the_winner_drops_the_others_and_a_dropped_call_all_of_them() {
+async fn the_others_are_dropped_with_the_winner_or_the_call() {
     let (silent, slow_tls, right) = (silent(), silent(), right());
     let listed = [silent.url(), plex_direct(slow_tls.address()), right.url()].map(local);
     let asked = knows(listed.to_vec(), vec![]);

@@ -87,7 +87,7 @@ async fn a_reconnection_that_fails_leaves_the_old_state() {
 }
 
 #[tokio::test]
-async fn reconnect_prefers_the_last_connection_keeps_only_and_looks_up_once() {
+async fn reconnect_prefers_the_last_connection_and_keeps_only() {
     for is_relay in [false, true] {
         let net = Net::new();
         let old = if is_relay { relay(http("silent-old")) } else { local(http("silent-old")) };
@@ -163,7 +163,7 @@ async fn a_thousand_callers_at_once_share_one_look_up() {
 
 /// The runtime of the run ends, and a panic of `only` ends it.
 #[test]
-fn a_run_that_dies_is_started_again_by_those_who_wait() {
+fn a_run_that_dies_is_started_again_by_a_waiter() {
     let asked = Server::start(|request| match is_refresh(request) && request.number < 2 {
         true => Steps::from(Step::Silence),
         false => device("token", &[local(SOURCE.url())]).into(),
@@ -186,7 +186,7 @@ fn a_run_that_dies_is_started_again_by_those_who_wait() {
 }
 
 #[tokio::test]
-async fn a_panic_of_only_goes_on_in_the_caller_who_started() {
+async fn a_panic_of_only_reaches_the_caller_who_started() {
     let home = Home::new(as_asked).await;
     let is_first = AtomicBool::new(false);
     let panics = Arc::new(AtomicBool::new(false));
@@ -210,7 +210,7 @@ async fn a_panic_of_only_goes_on_in_the_caller_who_started() {
 }
 
 #[test]
-fn a_caller_outside_a_runtime_or_beside_a_blocked_one_gets_an_error() {
+fn callers_outside_a_runtime_or_beside_a_blocked_one_fail() {
     let asked = Server::start(|_| device("token", &[local(SOURCE.url())]));
     let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (blocked, second) = (runtime(), runtime());
@@ -273,7 +273,7 @@ async fn callers_in_a_loop_share_one_look_up_a_second() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_dropped_or_not_polled_holds_up_nobody() {
+async fn a_dropped_or_unpolled_caller_holds_up_nobody() {
     let home = Home::new(as_asked).await;
     let mut kept = Box::pin(home.server.reconnect());
     // It is polled once, and its look-up is under way.
@@ -341,7 +341,7 @@ async fn reconnect_is_not_slowed_down_by_dead_connections() {
 }
 
 #[tokio::test]
-async fn a_candidate_that_takes_6_s_is_found_by_reconnect_too() {
+async fn reconnect_finds_a_candidate_that_takes_6_s() {
     let home = Home::new(as_asked).await;
     home.net.lead("source", Lead::After(6 * SECOND, Server::start(as_source).into()));
     let client = home.net.client("asked", |builder| builder.connect_timeout(20 * SECOND));

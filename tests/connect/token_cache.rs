@@ -106,7 +106,7 @@ async fn requests(server: &Server, count: usize) {
 }
 
 #[tokio::test]
-async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
+async fn a_token_with_an_hour_left_comes_from_memory() {
     let cached = Cached::new(server());
     cached.cache.token().await.unwrap();
     cached.net.advance(47 * HOUR - SECOND).await;
@@ -155,7 +155,7 @@ async fn a_thousand_invalidations_of_one_token_send_one_request_more() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_is_logged_and_the_old_token_is_returned() {
+async fn a_failed_refresh_is_logged_and_returns_the_old_token() {
     let (subscriber, log) = leak::recorder();
     let _recording = tracing::subscriber::set_default(subscriber);
     let cached = Cached::late(server_then(|| respond(403, &[], ""))).await;
@@ -192,7 +192,7 @@ async fn callers_wait_for_the_first_5_s_of_a_refresh() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned() {
+async fn a_token_that_ends_during_its_refresh_is_not_returned() {
     for expires in [false, true] {
         let cached = Cached::late(server_then(|| slowly(respond(403, &[], "")))).await;
         cached.net.advance(48 * HOUR - LATE - SECOND).await;
@@ -209,7 +209,7 @@ async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned()
 }
 
 #[tokio::test]
-async fn after_a_failure_the_last_error_is_returned_for_up_to_30_s() {
+async fn a_failure_is_returned_for_up_to_30_s() {
     let cached = Cached::new(Server::start(|_| respond(403, &[], "")));
     // The callers who wait for the fetch get its error, too.
     let kinds = tokio::join!(cached.kind(), cached.kind());
@@ -260,7 +260,7 @@ async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_dropped_or_not_polled_holds_up_nobody() {
+async fn a_dropped_or_unpolled_caller_holds_up_nobody() {
     let cached = Cached::new(server());
     let mut kept = Box::pin(cached.cache.token());
     assert!((&mut kept).now_or_never().is_none());
@@ -288,7 +288,7 @@ async fn tasks_that_invalidate_what_they_get_share_each_fetch() {
 }
 
 #[tokio::test]
-async fn callers_who_give_up_early_share_a_fetch_that_goes_on() {
+async fn callers_who_give_up_early_share_one_fetch() {
     let net = Net::new();
     let cache = TokenCache::new(net.client("silent", |it| it.timeout(2 * SECOND)));
     let callers = (0..20).map(|_| async {
@@ -305,7 +305,7 @@ async fn callers_who_give_up_early_share_a_fetch_that_goes_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_silent_is_asked_again_within_30_s() {
+async fn a_silent_server_is_asked_again_within_30_s() {
     let net = Net::new();
     let server = net.http("asked", |request| good(request, "transient"));
     net.lead("asked", Lead::Nowhere);
@@ -337,7 +337,7 @@ async fn a_call_takes_the_time_out_and_the_spacing() {
 }
 
 #[test]
-fn after_a_callers_runtime_ends_a_waiter_in_another_one_fetches() {
+fn a_waiter_fetches_when_the_callers_runtime_ends() {
     let server = Server::start(|request| match request.number {
         0 => Step::Silence.into(),
         _ => Steps::from(good(request, "transient")),
@@ -384,7 +384,7 @@ async fn a_token_expires_48_hours_after_its_request_was_sent() {
 }
 
 #[test]
-fn outside_a_runtime_the_token_in_memory_or_an_error_is_returned() {
+fn outside_a_runtime_a_cache_returns_its_token_or_fails() {
     let server = server();
     let cache = TokenCache::new(server.client());
     let poll = || cache.token().now_or_never().expect("it waits");

@@ -13,8 +13,8 @@ const FILES: [&str; 4] = [
 ];
 
 #[test]
-fn what_accept_writes_passes_check_from_any_folder_inside() {
-    let mut folder = Folder::accepted("what_accept_writes_passes_check_from_any_folder_inside");
+fn what_accept_writes_passes_check_in_any_folder() {
+    let mut folder = Folder::accepted();
     assert!(folder.read(FILES[1]).contains("\n-    query scope required = true\n"));
     assert!(folder.read(FILES[2]).contains("pub async fn get_token"));
     assert!(folder.read(FILES[3]).contains("fn look_up"));
@@ -25,7 +25,7 @@ fn what_accept_writes_passes_check_from_any_folder_inside() {
 
 #[test]
 fn without_the_tool_the_public_api_is_skipped() {
-    let folder = Folder::accepted("without_the_tool_the_public_api_is_skipped");
+    let folder = Folder::accepted();
     for (value, code) in [("", Some(0)), ("1", Some(2))] {
         let run = folder.run_with(&["check"], &[("FAIL_IF_SKIPPED", value)]);
         assert_eq!(run.code, code, "{run:?}");
@@ -39,7 +39,7 @@ fn without_the_tool_the_public_api_is_skipped() {
 fn a_listing_that_fails_costs_no_other_file() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let folder = Folder::new("a_listing_that_fails_costs_no_other_file");
+    let folder = Folder::new();
     folder.write("spec.yaml", SPEC);
     std::fs::create_dir(folder.0.join("bin")).unwrap();
     folder.write(
@@ -57,7 +57,7 @@ fn a_listing_that_fails_costs_no_other_file() {
 
 #[test]
 fn the_first_line_says_which_commit_the_facts_are_from() {
-    let folder = Folder::accepted("the_first_line_says_which_commit_the_facts_are_from");
+    let folder = Folder::accepted();
     let unknown = folder.read(FILES[0]);
     let (line, facts) = unknown.split_once('\n').unwrap();
     assert!(line.starts_with("# From commit unknown, 20"), "{line}");
@@ -77,7 +77,7 @@ fn the_first_line_says_which_commit_the_facts_are_from() {
 
 #[test]
 fn a_file_in_a_checkout_has_the_commit_of_git() {
-    let folder = Folder::accepted("a_file_in_a_checkout_has_the_commit_of_git");
+    let folder = Folder::accepted();
     let (path, date) = (std::env::var("PATH").unwrap(), "2024-02-03T12:00:00Z");
     let git = |arguments: &[&str]| {
         let mut git = std::process::Command::new("git");
@@ -96,7 +96,7 @@ fn a_file_in_a_checkout_has_the_commit_of_git() {
 
 #[test]
 fn a_departure_and_its_row_need_each_other() {
-    let folder = Folder::accepted("a_departure_and_its_row_need_each_other");
+    let folder = Folder::accepted();
     for (from, to, found) in [
         ("`200`, ", "", "no row explains `- 200 application/json"),
         ("`200`", "`200`, `404`", "`404` explains nothing"),
@@ -111,8 +111,8 @@ fn a_departure_and_its_row_need_each_other() {
 }
 
 #[test]
-fn check_names_a_file_that_is_out_of_date_and_the_command() {
-    let folder = Folder::accepted("check_names_a_file_that_is_out_of_date_and_the_command");
+fn check_names_an_outdated_file_and_the_command() {
+    let folder = Folder::accepted();
     folder.replace(
         FRAGMENT,
         "\"name\": { \"type\": \"string\" }",
@@ -132,7 +132,7 @@ fn check_names_a_file_that_is_out_of_date_and_the_command() {
 
 #[test]
 fn accept_refuses_to_lose_an_operation() {
-    let folder = Folder::accepted("accept_refuses_to_lose_an_operation");
+    let folder = Folder::accepted();
     let before = FILES.map(|file| folder.read(file));
     for (from, to) in [
         ("  /security/token:", "  /security/v2/token:"),
@@ -150,7 +150,7 @@ fn accept_refuses_to_lose_an_operation() {
 
 #[test]
 fn an_operation_that_upstream_never_had_is_not_lost() {
-    let folder = Folder::accepted("an_operation_that_upstream_never_had_is_not_lost");
+    let folder = Folder::accepted();
     folder.replace(
         FRAGMENT,
         "\"get\": {",
@@ -163,7 +163,7 @@ fn an_operation_that_upstream_never_had_is_not_lost() {
 
 #[test]
 fn a_fragment_that_the_generator_refuses_is_named() {
-    let folder = Folder::accepted("a_fragment_that_the_generator_refuses_is_named");
+    let folder = Folder::accepted();
     let before = folder.read(FILES[2]);
     folder.replace(FRAGMENT, "schemas/Device\"", "schemas/Nothing\"");
     let run = folder.run(&["accept"]);
@@ -174,7 +174,7 @@ fn a_fragment_that_the_generator_refuses_is_named() {
 
 #[test]
 fn outside_the_repository_every_command_is_refused() {
-    let mut folder = Folder::new("outside_the_repository_every_command_is_refused");
+    let mut folder = Folder::new();
     folder.0 = "/".into();
     let run = folder.run(&["check"]);
     assert_eq!(run.code, Some(2), "{run:?}");
@@ -183,7 +183,7 @@ fn outside_the_repository_every_command_is_refused() {
 
 #[test]
 fn a_new_response_or_parameter_is_taken_or_named() {
-    let folder = Folder::accepted("a_new_response_or_parameter_is_taken_or_named");
+    let folder = Folder::accepted();
     let fragment = folder.read(FRAGMENT);
     let json = r##""content": { "application/json": { "schema": { "$ref": "#/components/schemas/Device" } } }"##;
     let device = format!(

@@ -26,9 +26,10 @@ pub(crate) struct Run {
 }
 
 impl Folder {
-    /// A folder with the fragment alone, and no facts of upstream.
-    pub(crate) fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    /// A folder named after the test, with the fragment alone, and no facts of upstream.
+    pub(crate) fn new() -> Self {
+        let test = std::thread::current();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test.name().unwrap());
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("openapi/generated")).unwrap();
         let folder = Self(folder);
@@ -39,8 +40,8 @@ impl Folder {
     }
 
     /// A folder in which the description is accepted.
-    pub(crate) fn accepted(name: &str) -> Self {
-        let folder = Self::new(name);
+    pub(crate) fn accepted() -> Self {
+        let folder = Self::new();
         folder.write("spec.yaml", SPEC);
         let run = folder.run(&["accept", "spec.yaml"]);
         assert_eq!(run.code, Some(0), "{run:?}");
