@@ -84,9 +84,7 @@ fn a_runtime_that_ends_harms_no_other() {
     let client = server.builder().max_retries(2).build().unwrap();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let call = runtime.spawn(async move { stuck.transient_token().await.map(drop) });
-    while server.count() == 0 {
-        std::thread::yield_now();
-    }
+    single().block_on(support::until(|| server.count() > 0));
     runtime.shutdown_background();
     assert!(single().block_on(call).unwrap_err().is_cancelled());
     for _ in 0..5 {

@@ -7,13 +7,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use plex_auth::{ClientBuilder, Error, ErrorKind, TokenCache, TransientToken};
 use support::net::{Lead, Net};
-use support::{Server, Step, Steps, good, leak, respond};
+use support::{Server, Step, Steps, good, leak, respond, until};
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+use super::{MS, SECOND};
+
 const HOUR: Duration = Duration::from_secs(3_600);
 /// So long that a token has less than the default of 1 hour left, and can still be used.
 const LATE: Duration = Duration::from_secs(47 * 3_600 + 1_800);
@@ -100,9 +100,7 @@ fn call(cache: &TokenCache) -> JoinHandle<Result<TransientToken, Error>> {
 
 /// Waits until the server has had so many requests.
 async fn requests(server: &Server, count: usize) {
-    while server.count() < count {
-        yield_now().await;
-    }
+    until(|| server.count() >= count).await;
 }
 
 #[tokio::test]
@@ -117,20 +115,16 @@ async fn a_token_with_an_hour_left_comes_from_memory() {
 }
 
 #[tokio::test]
-async fn all_callers_share_one_refresh() {
-    let cached = Cached::late(server()).await;
-    let calls: Vec<_> = (0..100).map(|_| cached.call()).collect();
-    for found in join_all(calls).await {
-        cached.assert(found.unwrap(), "transient-1", 2);
-    }
-}
-
-#[tokio::test]
-async fn ten_thousand_callers_of_an_empty_cache_send_one_request() {
-    let cached = Cached::new(server());
-    let calls: Vec<_> = (0..10_000).map(|_| cached.call()).collect();
-    for found in join_all(calls).await {
-        cached.assert(found.unwrap(), "transient-0", 1);
+async fn ten_thousand_callers_send_one_request() {
+    for (is_late, token, requests) in [(false, "transient-0", 1), (true, "transient-1", 2)] {
+        let cached = match is_late {
+            true => Cached::late(server()).await,
+            false => Cached::new(server()),
+        };
+        let calls: Vec<_> = (0..10_000).map(|_| cached.call()).collect();
+        for found in join_all(calls).await {
+            cached.assert(found.unwrap(), token, requests);
+        }
     }
 }
 
@@ -247,19 +241,6 @@ async fn a_retry_after_lengthens_the_wait_up_to_an_hour() {
 }
 
 #[tokio::test]
-async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
-    let cached = Cached::new(server());
-    cached.assert_token("transient-0", 1).await;
-    for count in 1..4 {
-        let started = Instant::now();
-        cached.cache.invalidate(format!("transient-{}", count - 1));
-        let token = cached.net.run(cached.call()).await.unwrap();
-        cached.assert(token, &format!("transient-{count}"), count + 1);
-        assert_eq!(started.elapsed().as_secs(), 1);
-    }
-}
-
-#[tokio::test]
 async fn a_dropped_or_unpolled_caller_holds_up_nobody() {
     let cached = Cached::new(server());
     let mut kept = Box::pin(cached.cache.token());
@@ -282,9 +263,8 @@ async fn tasks_that_invalidate_what_they_get_share_each_fetch() {
             }
         })
     });
-    let begun = Instant::now();
-    cached.net.run(join_all(calls.collect::<Vec<_>>())).await;
-    assert_eq!((begun.elapsed().as_secs(), cached.server.count()), (2, 3));
+    let (_, took) = cached.net.time(join_all(calls.collect::<Vec<_>>())).await;
+    assert_eq!((took.as_secs(), cached.server.count()), (2, 3));
 }
 
 #[tokio::test]
@@ -330,9 +310,9 @@ async fn a_call_takes_the_time_out_and_the_spacing() {
     let cached = Cached::with(server_then(|| Step::Silence), |it| it.timeout(2 * SECOND));
     cached.assert_token("transient-0", 1).await;
     cached.cache.invalidate("transient-0");
-    let begun = Instant::now();
-    let error = cached.net.run(cached.cache.token()).await.unwrap_err();
-    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Timeout, 3));
+    let (result, took) = cached.net.time(cached.cache.token()).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), took.as_secs()), (ErrorKind::Timeout, 3));
     assert!(error.to_string().contains("within 2s (`timeout`)"), "{error}");
 }
 
