@@ -74,19 +74,16 @@ async fn an_alert_after_the_handshake_is_a_failure_of_tls() {
     roots.add(AUTHORITY.root_der().to_vec().into()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-    let config = AUTHORITY.sign(certificate(&["plex.example"]), verifier.unwrap());
-
-    let error = error_at("plex.example", config).await;
-
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().contains("a client certificate: `configure_http` can"), "{error}");
-}
-
-#[tokio::test]
-async fn another_alert_has_the_name_of_rustls() {
-    let mut config = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
-    config.alpn_protocols = vec!["h3".into()];
-    let error = error_at("plex.example", config.into()).await;
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().ends_with("TLS alert `NoApplicationProtocol`"), "{error}");
+    let wants_client = AUTHORITY.sign(certificate(&["plex.example"]), verifier.unwrap());
+    let mut other = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
+    other.alpn_protocols = vec!["h3".into()];
+    for (config, says) in [
+        (wants_client, "a client certificate: `configure_http` can"),
+        // By the name of rustls.
+        (other.into(), "TLS alert `NoApplicationProtocol`"),
+    ] {
+        let error = error_at("plex.example", config).await;
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

@@ -145,15 +145,6 @@ async fn the_first_cache_starts_with_the_token_of_connect() {
     assert!(cached(&connected).await.0 != "transient-4");
 }
 
-#[tokio::test]
-async fn a_device_of_another_source_is_refused() {
-    let net = Net::new();
-    let asked = net.http("asked", |_| respond(500, &[], ""));
-    let device = Device::new("another", "token".parse().unwrap(), vec![]);
-    let error = connect_in(&net, |it| it.device(device)).await.0.unwrap_err();
-    assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0), "{error}");
-}
-
 /// It may be longer than the client's, and the look-up counts.
 #[tokio::test]
 async fn connect_has_a_timeout_of_its_own() {

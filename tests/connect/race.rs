@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use plex_auth::{ClientBuilder, Connect, Connected, Error, ErrorKind, Source};
+use plex_auth::{ClientBuilder, Connect, Connected, Device, Error, ErrorKind, Source};
 use serde_json::Value;
 use support::leak::{Search, shown};
 use support::net::{Lead, Net};
@@ -197,7 +197,8 @@ async fn only_the_devices_identifier_verifies_a_candidate() {
         steps.into_iter().map(|steps| Server::start(move |_| steps.clone())).collect();
     let asked = knows(servers.iter().map(|server| local(server.url())).collect(), vec![]);
     let client = plain(&asked).build().unwrap();
-    let error = client.connect(&source()).await.unwrap_err();
+    // One that answers 503 is asked again.
+    let error = client.connect(&source()).timeout(2 * SECOND).await.unwrap_err();
 
     let text = error.to_string();
     let begin = format!("connecting to server://{ID}: no connection works (");
@@ -607,12 +608,19 @@ async fn connect_ends_within_its_timeout() {
 }
 
 #[tokio::test]
-async fn a_provider_can_not_be_connected_to() {
+async fn a_provider_or_another_sources_device_is_refused() {
     let asked = knows(vec![], vec![]);
-    let source = Source::provider("tv.plex.provider.vod").unwrap();
-    let error = asked.client().connect(&source).await.unwrap_err();
-    assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0));
-    assert!(error.to_string().contains("use `source_connection_information`"), "{error}");
+    let client = asked.client();
+    let provider = Source::provider("tv.plex.provider.vod").unwrap();
+    let another = Device::new("another", "token".parse().unwrap(), vec![]);
+    for (result, says) in [
+        (client.connect(&provider).await, "use `source_connection_information`"),
+        (client.connect(&source()).device(another).await, "another"),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0));
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 #[tokio::test]
