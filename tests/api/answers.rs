@@ -96,8 +96,7 @@ async fn connections_come_best_first_and_otherwise_in_the_servers_order() {
 
 #[tokio::test]
 async fn only_1_000_connections_are_read_and_unusable_ones_counted() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let (_recording, log) = leak::record();
     let unusable = r#"{"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
         {"protocol":"ftp","address":"10.0.2.3","port":32400},{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
         {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"},

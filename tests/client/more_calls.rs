@@ -96,8 +96,7 @@ async fn a_path_that_leads_elsewhere_is_refused() {
 
 #[tokio::test]
 async fn each_request_is_one_event_with_its_outcome() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let (_recording, log) = leak::record();
     let server = Server::start(|request| match request.number {
         0 => json(r#"{"MediaContainer":{"token":"fresh"}}"#),
         _ => respond(401, &[], ""),

@@ -178,8 +178,7 @@ fn reasons(server: &Connected) -> Vec<(String, ErrorKind)> {
 
 #[tokio::test]
 async fn the_handle_and_log_say_why_others_were_not_used() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let (_recording, log) = leak::record();
     let net = Net::new();
     let listed: Vec<Value> = vec![
         local(https("wrong")),

@@ -150,8 +150,7 @@ async fn a_thousand_invalidations_of_one_token_send_one_request_more() {
 
 #[tokio::test]
 async fn a_failed_refresh_is_logged_and_returns_the_old_token() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let (_recording, log) = leak::record();
     let cached = Cached::late(server_then(|| respond(403, &[], ""))).await;
 
     cached.assert_token("transient-0", 2).await;
