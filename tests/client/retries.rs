@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use plex_auth::{Client, ClientBuilder, Error, ErrorKind, TransientToken};
 use support::net::{Lead, Net};
 use support::{Step, Steps, good, respond};
@@ -74,7 +75,7 @@ async fn a_call_ends_at_its_timeout_with_the_last_answer() {
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_answer_gets_company_over_new_connections() {
+async fn an_attempt_without_an_answer_gets_company() {
     for (retries, answered, took, attempts) in [
         // One is added every `connect_timeout`: three in all, and none without retries.
         (9, 0, 0, 1),
@@ -99,6 +100,18 @@ async fn an_attempt_without_an_answer_gets_company_over_new_connections() {
             assert_eq!(error.attempts() as usize, attempts);
         }
     }
+}
+
+#[tokio::test]
+async fn company_takes_no_dead_connection_from_the_pool() {
+    let net = Net::new();
+    // Answers once on each connection, and is silent from then on.
+    let server = net.http("asked", |it| vec![Step::Send(good(it, "transient")), Step::Silence]);
+    let pooled = |it: ClientBuilder| it.configure_http(|http| http.pool_max_idle_per_host(2));
+    let client = net.client("asked", |it| pooled(it.max_retries(1).connect_timeout(SECOND)));
+    net.run(join_all([client.transient_token(), client.transient_token()])).await;
+    let (result, took) = net.time(client.transient_token()).await;
+    assert_eq!((result.is_ok(), took.as_secs(), server.connections()), (true, 1, 3));
 }
 
 #[tokio::test]

@@ -615,7 +615,7 @@ async fn a_provider_or_another_sources_device_is_refused() {
     let another = Device::new("another", "token".parse().unwrap(), vec![]);
     for (result, says) in [
         (client.connect(&provider).await, "use `source_connection_information`"),
-        (client.connect(&source()).device(another).await, "another"),
+        (client.connect(&source()).device(another).await, "another client identifier"),
     ] {
         let error = result.unwrap_err();
         assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0));
