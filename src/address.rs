@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hosts_in_the_machine_the_home_a_cluster_or_a_vpn_are_local() {
+    fn private_hosts_are_local() {
         for (host, local) in [
             ("127.0.0.1", true),
             ("127.9.9.9", true),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_where_no_server_can_be_is_refused_however_it_is_written() {
+    fn an_address_without_a_server_is_refused() {
         for (host, problem) in [
             ("169.254.169.254", "link-local"),
             ("0xa9fea9fe", "link-local"),

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_is_one_line_with_the_kind_and_what_display_says() {
+    fn debug_is_one_line_with_kind_and_text() {
         let error = Error::new(ErrorKind::NoRuntime, "await it in a runtime");
         assert_eq!(format!("{error:?}"), "NoRuntime: await it in a runtime");
         assert_eq!(format!("{error:#?}"), "NoRuntime: await it in a runtime");

@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn a_body_under_the_limit_takes_less_than_64_mib_however_it_is_cut() {
+fn a_body_of_1_mib_takes_less_than_64_mib() {
     fn script(request: &Request) -> Steps {
         let case = request.path().split('/').nth(1).unwrap();
         let (_, _, steps) = CASES[case.parse::<usize>().unwrap()];

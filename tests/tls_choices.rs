@@ -10,7 +10,7 @@ use support::{Server, good};
 /// Builds three crates, one of them with OpenSSL's headers: `.ci/run` runs it.
 #[test]
 #[ignore = "builds three crates and needs OpenSSL's headers"]
-fn each_tls_choice_works_and_none_is_an_error_that_names_them() {
+fn each_tls_choice_works_and_none_is_an_error() {
     let authority = Authority::new();
     let server = Server::start_tls(authority.server("127.0.0.1"), |request| good(request, "fresh"));
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls_choices_root.der");

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_may_have_a_body_says_that_it_has_none() {
+    async fn a_request_without_a_body_has_content_length_0() {
         let server = MockServer::start_async().await;
         let api = &client(&server).0.api;
         for (method, length) in [

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_plex_direct_name_is_resolved_outside_a_runtime_and_other_names_are_an_error() {
+    fn a_plex_direct_name_is_resolved_outside_a_runtime() {
         use std::pin::pin;
         use std::task::{Context, Poll, Waker};
 
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_not_local_is_an_invalid_address_without_a_retry() {
+    async fn a_public_address_of_a_local_name_is_not_retried() {
         let client = crate::Client::builder("http://nas.wildcard.lan:32400").token("t");
         let client = client.client_identifier("c").configure_http(|it| it.tls_certs_only([]));
         let error = client.build().unwrap().transient_token().await.unwrap_err();
@@ -244,8 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_public_plex_direct_name_leads_to_its_own_address_when_the_system_finds_none_in_1_s()
-    {
+    async fn a_public_plex_direct_name_falls_back_to_itself() {
         use std::future::{pending, ready};
 
         let [ip, other] = ["8.8.8.8", "64:ff9b::808:808"].map(|ip| ip.parse().unwrap());
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_up_that_hangs_holds_its_permit_until_the_system_returns() {
+    async fn a_hanging_look_up_holds_its_permit() {
         use std::sync::mpsc;
 
         static PERMITS: Semaphore = Semaphore::const_new(2);

@@ -59,7 +59,7 @@ async fn xml_is_read_for_both_calls() {
 }
 
 #[tokio::test]
-async fn a_connection_without_uri_is_built_from_its_parts_and_the_parts_come_from_the_uri() {
+async fn a_connection_is_completed_from_its_uri_or_its_parts() {
     for (connection, expected) in [
         (
             r#"{"protocol":"http","address":"2001:db8::1","port":"80","uri":""}"#,
@@ -95,9 +95,8 @@ async fn connections_come_best_first_and_otherwise_in_the_servers_order() {
 }
 
 #[tokio::test]
-async fn unusable_connections_are_left_out_and_logged_as_a_count_of_the_first_1_000() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+async fn only_1_000_connections_are_read_and_unusable_ones_counted() {
+    let (_recording, log) = leak::record();
     let unusable = r#"{"address":"10.0.2.2","port":32400},{"protocol":"https","port":32400},
         {"protocol":"ftp","address":"10.0.2.3","port":32400},{"uri":"::"},{"uri":"ftp://a"},{"uri":"https://u:p@a"},{"uri":"mailto:a@b"},
         {"uri":"https://a?X-Plex-Token=s"},{"uri":"https://a#b"},{"uri":null},{"uri":"https://"},
@@ -136,7 +135,7 @@ async fn the_device_is_the_one_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
+async fn an_empty_list_is_no_device() {
     let two = r#"[{"clientIdentifier":"a","accessToken":"a"},{"clientIdentifier":"b"}]"#;
     let empty = json(r#"{"MediaContainer":{"size":0}}"#);
     let xml = respond(200, &[], "<MediaContainer size='0'/>");
@@ -154,7 +153,7 @@ async fn an_empty_list_is_no_device_and_another_shape_is_not_decoded() {
 }
 
 #[tokio::test]
-async fn a_response_without_a_usable_token_is_an_error_that_names_the_member() {
+async fn a_missing_token_is_an_error_that_names_the_member() {
     for container in ["{}", r#"{"token":null}"#, r#"{"token":""}"#, r#"{"token":"tök"}"#] {
         let error = token(json(format!(r#"{{"MediaContainer":{container}}}"#))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoToken, "{container}");
@@ -169,7 +168,7 @@ async fn a_response_without_a_usable_token_is_an_error_that_names_the_member() {
 }
 
 #[tokio::test]
-async fn what_came_in_place_of_the_expected_body_is_named_and_not_shown() {
+async fn an_unexpected_body_is_named_and_not_shown() {
     let deep = format!("<MediaContainer token='secret'>{}</MediaContainer>", "<a>".repeat(200));
     for (body, text) in [
         ("\u{feff}", "got an empty body: is"),

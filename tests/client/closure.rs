@@ -35,8 +35,7 @@ async fn redirects_stay_off() {
 
 #[tokio::test]
 async fn connections_stay_silent() {
-    let (subscriber, text) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let (_recording, text) = leak::record();
     let search = leak::Search::new(&[TOKEN, "a-token-to-be-seen-nowhere"]);
     let server = Server::start(|request| good(request, "a-token-to-be-seen-nowhere"));
     let client = configured(&server, |http| http.connection_verbose(true));

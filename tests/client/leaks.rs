@@ -4,8 +4,6 @@
 use std::fmt::Debug;
 use std::process::Command;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use plex_auth::{Client, Error, Source, Token, TokenCache, wire};
 use serde_json::from_value;
 use support::leak::{Search, random_token, shown};
@@ -96,25 +94,5 @@ fn the_quickstart_shows_no_token() {
         let text = [output.stdout, output.stderr].concat();
         assert!(!search.finds_in(&String::from_utf8_lossy(&text)), "it shows a token");
         assert_eq!(output.status.success(), works);
-    }
-}
-
-/// A search that finds nothing would find nothing anywhere.
-#[test]
-fn the_search_finds_a_token_in_each_encoding() {
-    let token = "k7%&<Z+q/9=x~w{R}3m!Yp8#Tb$5J";
-    let search = Search::new(&[token]);
-    let url = plex_auth::reqwest::Url::parse_with_params("a://b", [("t", token)]).unwrap();
-    for text in [
-        format!("a piece: {}", &token[9..18]),
-        token.to_ascii_lowercase(),
-        url.into(),
-        STANDARD.encode(format!("ab{token}c")),
-        token.bytes().map(|byte| format!("{byte:02x}")).collect(),
-    ] {
-        assert!(search.finds_in(&text), "not found in {text}");
-    }
-    for text in ["eight characters: k7%&<Z+q", "X-Plex-Token: Sensitive"] {
-        assert!(!search.finds_in(text), "found in {text}");
     }
 }

@@ -42,7 +42,7 @@ async fn an_identity_is_read_without_sending_the_token() {
 }
 
 #[tokio::test]
-async fn a_request_has_the_token_and_the_headers_and_stays_below_the_prefix() {
+async fn a_request_has_token_and_headers_and_keeps_the_prefix() {
     let server = Server::start(|_| respond(302, &[("Location", "http://127.0.0.1:1/")], ""));
     let client = at(&server, "/plex/");
     let request = client.request(Method::POST, "/playQueues?type=video&uri=a%2Fb/../c").unwrap();
@@ -95,9 +95,8 @@ async fn a_path_that_leads_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn each_request_is_one_event_with_its_operation_origin_and_outcome() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+async fn each_request_is_one_event_with_its_outcome() {
+    let (_recording, log) = leak::record();
     let server = Server::start(|request| match request.number {
         0 => json(r#"{"MediaContainer":{"token":"fresh"}}"#),
         _ => respond(401, &[], ""),

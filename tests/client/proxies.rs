@@ -150,7 +150,7 @@ async fn a_page_with_status_200_shows_its_title() {
 /// A client whose forward proxy is at this address.
 fn behind(proxy: &str, address: &str) -> Client {
     let proxy = ForwardProxy::all(proxy).unwrap();
-    let builder = support::builder(address).max_retries(2);
+    let builder = support::builder(address).max_retries(1);
     builder.configure_http(move |http| http.proxy(proxy.clone())).build().unwrap()
 }
 
@@ -184,14 +184,14 @@ async fn a_tunnel_that_fails_names_the_proxy() {
     ] {
         let steps = vec![Step::Send(answer), Step::Close];
         let server = Server::start(move |_| steps.clone());
-        check(&server.url(), Connect, 3, refuses).await;
-        assert_eq!(server.count(), 3);
+        check(&server.url(), Connect, 2, refuses).await;
+        assert_eq!(server.count(), 2);
     }
     let (_port, refusing) = refusing_port();
     let unreachable = "the proxy of `configure_http` can't be reached";
-    check(&format!("http://{refusing}"), Connect, 3, unreachable).await;
+    check(&format!("http://{refusing}"), Connect, 2, unreachable).await;
     // A label of more than 63 characters: no resolver asks the network for it.
-    check(&format!("http://{}.lan:3128", "a".repeat(64)), Connect, 3, unreachable).await;
+    check(&format!("http://{}.lan:3128", "a".repeat(64)), Connect, 2, unreachable).await;
     // Its certificate is for another name.
     let server =
         Server::start_tls(support::tls::AUTHORITY.server("secret.example"), |_| Step::Close);

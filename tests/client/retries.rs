@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use plex_auth::{Client, ClientBuilder, Error, ErrorKind, TransientToken};
 use support::net::{Lead, Net};
 use support::{Step, Steps, good, respond};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Calls a server that answers 503 until the last of `failures`, with the default number of retries
 /// and time for them. Returns how long it took, too.
@@ -18,16 +21,14 @@ async fn call(
         true => respond(503, headers, ""),
         false => good(request, "transient"),
     });
-    let hour = Duration::from_secs(3_600);
+    let hour = SECOND * 3_600;
     let builder = Client::builder("http://asked.home.lan").token("t").client_identifier("c");
     let client = net.join(builder.timeout(hour).connect_timeout(hour)).build().unwrap();
-    let started = Instant::now();
-    let result = net.run(client.transient_token()).await;
-    (result, started.elapsed())
+    net.time(client.transient_token()).await
 }
 
 #[tokio::test]
-async fn a_server_that_starts_is_waited_for_with_10_retries_by_default() {
+async fn a_starting_server_gets_10_retries_by_default() {
     let (result, took) = call(10, &[("Retry-After", "0")]).await;
     result.unwrap();
     // 0.25 + 0.5 + 1 + 2 + 6 * 4 s; jitter and a `Retry-After` only lengthen.
@@ -39,19 +40,19 @@ async fn a_server_that_starts_is_waited_for_with_10_retries_by_default() {
 }
 
 #[tokio::test]
-async fn a_retry_after_lengthens_the_wait_and_ends_the_call_at_once_where_it_does_not_fit() {
+async fn a_retry_after_lengthens_the_wait_or_ends_the_call() {
     let (result, took) = call(1, &[("Retry-After", "20")]).await;
-    assert!(result.is_ok() && took >= Duration::from_secs(20), "{took:?}");
+    assert!(result.is_ok() && took >= SECOND * 20, "{took:?}");
 
     let (result, took) = call(1, &[("Retry-After", "3600")]).await;
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unavailable, 1));
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(3_600)));
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(error.retry_after(), Some(SECOND * 3_600));
+    assert!(took < SECOND, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_call_ends_with_its_time_out_and_the_last_answer() {
+async fn a_call_ends_at_its_timeout_with_the_last_answer() {
     // The last attempt has no response, or an error without its body.
     for last in [&b""[..], b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n"] {
         let net = Net::new();
@@ -59,50 +60,58 @@ async fn a_call_ends_with_its_time_out_and_the_last_answer() {
             0 => Steps::from(respond(503, &[("Retry-After", "3")], "")),
             _ => vec![Step::Send(last.to_vec()), Step::Silence].into(),
         });
-        let client = net.client("asked", |it| it.timeout(Duration::from_secs(4)).max_retries(5));
-        let started = Instant::now();
-        let error = net.run(client.transient_token()).await.unwrap_err();
+        let client = net.client("asked", |it| it.timeout(SECOND * 4).max_retries(5));
+        let (result, took) = net.time(client.transient_token()).await;
+        let error = result.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unavailable, 2));
-        assert_eq!((started.elapsed().as_secs(), server.count()), (4, 2));
+        assert_eq!((took.as_secs(), server.count()), (4, 2));
     }
     let net = Net::new();
     net.http("asked", |_| Step::Silence);
-    let client = net.client("asked", |it| it.timeout(Duration::from_secs(4)));
+    let client = net.client("asked", |it| it.timeout(SECOND * 4));
     let error = net.run(client.transient_token()).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Timeout, false));
     assert!(error.to_string().contains("within 4s (`timeout`)"), "{error}");
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_answer_gets_company_over_new_connections() {
-    let call = async |answered: usize, retries, with: fn(ClientBuilder) -> ClientBuilder| {
+async fn an_attempt_without_an_answer_gets_company() {
+    for (retries, answered, took, attempts) in [
+        // One is added every `connect_timeout`: three in all, and none without retries.
+        (9, 0, 0, 1),
+        (9, 1, 1, 2),
+        (9, 2, 2, 3),
+        (9, 3, 6, 3),
+        (0, 1, 6, 1),
+    ] {
         let net = Net::new();
         let server = net.http("asked", move |request| match request.number == answered {
             true => Steps::from(good(request, "transient")),
             false => Step::Silence.into(),
         });
-        let client = net.client("asked", |it| with(it.max_retries(retries)));
-        let started = Instant::now();
-        let result = net.run(client.transient_token()).await;
-        (result, started.elapsed().as_secs(), server.count(), server.connections())
-    };
-    for (answered, took) in [(0, 0), (1, 5), (2, 10)] {
-        let (result, elapsed, requests, connections) = call(answered, 9, |it| it).await;
-        result.unwrap();
-        assert_eq!((elapsed, requests, connections), (took, answered + 1, answered + 1));
+        let short = |it: ClientBuilder| it.connect_timeout(SECOND).timeout(SECOND * 6);
+        let client = net.client("asked", |it| short(it.max_retries(retries)));
+        let (result, elapsed) = net.time(client.transient_token()).await;
+        assert_eq!((elapsed.as_secs(), server.count()), (took, attempts));
+        assert_eq!(server.connections(), attempts);
+        assert_eq!(result.is_ok(), took < 6, "{result:?}");
+        if let Err(error) = result {
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            assert_eq!(error.attempts() as usize, attempts);
+        }
     }
-    // Three in all, none without retries, and as often as `connect_timeout` says.
-    let (result, elapsed, requests, _) = call(3, 9, |it| it).await;
-    let error = result.unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 3));
-    assert_eq!((elapsed, requests), (30, 3));
-    let (result, elapsed, requests, _) = call(1, 0, |it| it).await;
-    assert_eq!((result.unwrap_err().attempts(), elapsed, requests), (1, 30, 1));
-    let second = Duration::from_secs(1);
-    let quick = |it: ClientBuilder| {
-        it.connect_timeout(Duration::from_secs(1)).timeout(Duration::from_secs(9))
-    };
-    assert_eq!(call(1, 1, quick).await.1, second.as_secs());
+}
+
+#[tokio::test]
+async fn company_takes_no_dead_connection_from_the_pool() {
+    let net = Net::new();
+    // Answers once on each connection, and is silent from then on.
+    let server = net.http("asked", |it| vec![Step::Send(good(it, "transient")), Step::Silence]);
+    let pooled = |it: ClientBuilder| it.configure_http(|http| http.pool_max_idle_per_host(2));
+    let client = net.client("asked", |it| pooled(it.max_retries(1).connect_timeout(SECOND)));
+    net.run(join_all([client.transient_token(), client.transient_token()])).await;
+    let (result, took) = net.time(client.transient_token()).await;
+    assert_eq!((result.is_ok(), took.as_secs(), server.connections()), (true, 1, 3));
 }
 
 #[tokio::test]
@@ -113,10 +122,9 @@ async fn company_that_is_closed_is_no_answer_while_another_runs() {
         1 => Step::Close.into(),
         _ => good(request, "transient").into(),
     });
-    let client = net.client("asked", |it| it.max_retries(9));
-    let started = Instant::now();
-    net.run(client.transient_token()).await.unwrap();
-    assert_eq!((started.elapsed().as_secs(), server.count()), (10, 3));
+    let client = net.client("asked", |it| it.max_retries(9).connect_timeout(SECOND));
+    let (result, took) = net.time(client.transient_token()).await;
+    assert_eq!((result.is_ok(), took.as_secs(), server.count()), (true, 2, 3));
 
     // One that could not connect ends the attempt.
     drop(net);
@@ -124,12 +132,12 @@ async fn company_that_is_closed_is_no_answer_while_another_runs() {
     let server = net.http("asked", |_| Step::Silence);
     let client = net.client("asked", |it| it.max_retries(1));
     let calling = tokio::spawn(async move { client.transient_token().await });
-    net.run(sleep(Duration::from_secs(4))).await;
+    net.run(sleep(SECOND * 4)).await;
     net.lead("asked", Lead::From(Duration::MAX, server));
-    let started = Instant::now();
-    let error = net.run(calling).await.unwrap().unwrap_err();
+    let (result, took) = net.time(calling).await;
+    let error = result.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 3));
-    assert_eq!(started.elapsed().as_secs(), 1);
+    assert_eq!(took.as_secs(), 1);
 }
 
 #[tokio::test]
@@ -140,9 +148,9 @@ async fn the_first_retry_after_a_close_is_made_at_once() {
         _ => good(request, "transient").into(),
     });
     let client = net.client("asked", |it| it.max_retries(9));
-    let started = Instant::now();
-    net.run(client.transient_token()).await.unwrap();
-    let took = started.elapsed().as_millis();
+    let (result, took) = net.time(client.transient_token()).await;
+    result.unwrap();
+    let took = took.as_millis();
     // The second one waits 500 ms, with jitter up to 1 s.
     assert!((500..1_100).contains(&took), "{took}");
     assert_eq!(net.times("asked")[..2], [0, 0]);

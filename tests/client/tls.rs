@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 const HASH: &str = "93b10b279ff8456686414add109854cd";
 
 #[tokio::test]
-async fn a_bare_address_or_localhost_is_answered_with_the_address_that_then_works() {
+async fn the_suggested_address_of_a_certificate_works() {
     let names = ["a.example", &format!("*.{HASH}.plex.direct")];
     let config = AUTHORITY.sign(certificate(&names), Arc::new(NoClientAuth));
     let server = Server::start_tls(config, |request| good(request, "fresh"));
@@ -41,7 +41,7 @@ async fn error_at(host: &str, config: Arc<ServerConfig>) -> Error {
 }
 
 #[tokio::test]
-async fn the_text_says_why_a_certificate_is_refused_at_this_kind_of_name() {
+async fn the_text_explains_a_refused_certificate_by_the_name() {
     let (own, direct) = (format!("*.{HASH}.plex.direct"), format!("127-0-0-1.{HASH}.plex.direct"));
     let stranger = Authority::new();
     let mut expired = certificate(&["plex.example"]);
@@ -74,19 +74,16 @@ async fn an_alert_after_the_handshake_is_a_failure_of_tls() {
     roots.add(AUTHORITY.root_der().to_vec().into()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-    let config = AUTHORITY.sign(certificate(&["plex.example"]), verifier.unwrap());
-
-    let error = error_at("plex.example", config).await;
-
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().contains("a client certificate: `configure_http` can"), "{error}");
-}
-
-#[tokio::test]
-async fn another_alert_has_the_name_of_rustls() {
-    let mut config = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
-    config.alpn_protocols = vec!["h3".into()];
-    let error = error_at("plex.example", config.into()).await;
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
-    assert!(error.to_string().ends_with("TLS alert `NoApplicationProtocol`"), "{error}");
+    let wants_client = AUTHORITY.sign(certificate(&["plex.example"]), verifier.unwrap());
+    let mut other = Arc::unwrap_or_clone(AUTHORITY.server("plex.example"));
+    other.alpn_protocols = vec!["h3".into()];
+    for (config, says) in [
+        (wants_client, "a client certificate: `configure_http` can"),
+        // By the name of rustls.
+        (other.into(), "TLS alert `NoApplicationProtocol`"),
+    ] {
+        let error = error_at("plex.example", config).await;
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use plex_auth::{Connect, Connected, Connection, Device, Error, ErrorKind, TokenCache};
+use plex_auth::reqwest::{Method, RequestBuilder};
+use plex_auth::{Client, Connected, Connection, Device, Error, ErrorKind, TokenCache};
 use serde_json::Value;
 use support::net::{Lead, Net};
 use support::{Request, Server, Step, Steps, leak, respond};
-use tokio::time::Instant;
 
-use super::race::{
-    ID, as_another, as_source, device, http, https, is_refresh, local, relay, remote, source,
+use super::{
+    Home, ID, SECOND, accepting, as_another, as_asked, as_source, connect_in, device, http, https,
+    is_refresh, local, refusing_refresh, relay, remote, source,
 };
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A device as an app keeps it.
 fn kept(token: &str, uris: &[String]) -> Device {
@@ -24,25 +23,6 @@ fn kept(token: &str, uris: &[String]) -> Device {
         connection
     };
     Device::new(ID, token.parse().unwrap(), uris.iter().map(connection).collect())
-}
-
-/// Accepts this token only, and answers 401 to others.
-fn accepting(token: &'static str) -> impl Fn(&Request) -> Vec<u8> {
-    move |request| match request.header("x-plex-token") {
-        Some(sent) if sent != token => respond(401, &[], ""),
-        _ => as_source(request),
-    }
-}
-
-/// Connects in this network, with what `with` adds, and returns how long it took, too.
-async fn connect(
-    net: &Net,
-    with: impl FnOnce(Connect) -> Connect,
-) -> (Result<Connected, Error>, u128) {
-    let client = net.client("asked", |builder| builder);
-    let begun = Instant::now();
-    let result = net.run(with(client.connect(&source())).into_future()).await;
-    (result, begun.elapsed().as_millis() / 10 * 10)
 }
 
 #[tokio::test]
@@ -56,7 +36,7 @@ async fn a_kept_device_needs_no_look_up() {
         }
         net.http("nas", accepting("kept"));
         let device = kept("kept", &[https("silent"), http("nas")]);
-        let (connected, took) = connect(&net, |it| it.device(device)).await;
+        let (connected, took) = connect_in(&net, |it| it.device(device)).await;
         let connected = connected.unwrap();
         assert_eq!((connected.connection().uri.as_str(), took), ("http://nas.home.lan/", 750));
         assert_eq!(connected.device().access_token.expose_secret(), "kept");
@@ -65,13 +45,12 @@ async fn a_kept_device_needs_no_look_up() {
         // The handle works for weeks, too.
         net.advance(SECOND).await;
         net.run(connected.reconnect()).await.unwrap();
-        let call = net.run(connected.send(|client| client.request("GET".parse().unwrap(), "/a")));
-        assert_eq!(call.await.unwrap().status(), 200);
+        assert_eq!(net.run(connected.send(get)).await.unwrap().status(), 200);
     }
 }
 
 #[tokio::test]
-async fn a_kept_device_that_is_out_of_date_is_looked_up_once() {
+async fn an_outdated_kept_device_is_looked_up_once() {
     let rows: [(&str, Vec<String>, u128); 4] = [
         // The token, or all addresses: at once where each has failed once, and after 3 s.
         ("old", vec![http("nas")], 0),
@@ -88,7 +67,7 @@ async fn a_kept_device_that_is_out_of_date_is_looked_up_once() {
         net.http("wrong", as_another);
         net.http("nas", accepting("new"));
         let device = kept(token, &uris);
-        let (connected, elapsed) = connect(&net, |it| it.device(device)).await;
+        let (connected, elapsed) = connect_in(&net, |it| it.device(device)).await;
         let connected = connected.unwrap();
         assert_eq!(connected.connection().uri.as_str(), "http://nas.home.lan/");
         assert_eq!(connected.device().access_token.expose_secret(), "new");
@@ -107,7 +86,7 @@ async fn a_token_that_stays_refused_is_unauthorized() {
         let asked = net.http("asked", move |_| refreshed.clone());
         net.http("nas", accepting("none"));
         let device = kept("old", &[http("nas")]);
-        let error = connect(&net, |it| it.device(device)).await.0.unwrap_err();
+        let error = connect_in(&net, |it| it.device(device)).await.0.unwrap_err();
         assert_eq!((error.kind(), asked.count()), (ErrorKind::Unauthorized, 1));
         let text = error.to_string();
         let begin = format!("connecting to server://{ID} at http://nas.home.lan: 401 Unauthorized");
@@ -135,7 +114,7 @@ async fn any_other_answer_to_the_token_is_accepted() {
             "/identity" => as_source(request).into(),
             _ => answer.clone(),
         });
-        let (connected, took) = connect(&net, |it| it).await;
+        let (connected, took) = connect_in(&net, |it| it).await;
         connected.unwrap();
         // Without retries, and for a second at most.
         assert_eq!((asked.count(), source.count()), (1, 2));
@@ -152,7 +131,7 @@ async fn the_first_cache_starts_with_the_token_of_connect() {
         _ => support::good(request, &format!("transient-{}", request.number)),
     };
     let source = net.http("nas", numbered);
-    let connected = connect(&net, |it| it).await.0.unwrap();
+    let connected = connect_in(&net, |it| it).await.0.unwrap();
     let cached = async |server: &Connected| {
         let token = net.run(TokenCache::of_source(server).token()).await.unwrap();
         (token.expose_secret().to_owned(), source.count())
@@ -161,44 +140,33 @@ async fn the_first_cache_starts_with_the_token_of_connect() {
     assert_eq!(cached(&connected).await, ("transient-2".to_owned(), 3));
 
     // A reconnection drops it.
-    let connected = connect(&net, |it| it).await.0.unwrap();
+    let connected = connect_in(&net, |it| it).await.0.unwrap();
     net.run(connected.reconnect()).await.unwrap();
     assert!(cached(&connected).await.0 != "transient-4");
 }
 
+/// It may be longer than the client's, and the look-up counts.
 #[tokio::test]
-async fn a_device_of_another_source_is_refused() {
-    let net = Net::new();
-    let asked = net.http("asked", |_| respond(500, &[], ""));
-    let device = Device::new("another", "token".parse().unwrap(), vec![]);
-    let error = connect(&net, |it| it.device(device)).await.0.unwrap_err();
-    assert_eq!((error.kind(), asked.count()), (ErrorKind::InvalidSource, 0), "{error}");
-}
-
-#[tokio::test]
-async fn the_whole_takes_the_time_out_of_connect() {
-    // Longer than the client's.
-    for asked_is_silent in [false, true] {
+async fn connect_has_a_timeout_of_its_own() {
+    for (asked, took, kind) in [
+        (Some(device("token", &[local(http("silent"))]).into()), 7, ErrorKind::Unreachable),
+        (Some(Steps::from(Step::Silence)), 7, ErrorKind::Timeout),
+        // By `connect_timeout`.
+        (None, 5, ErrorKind::Timeout),
+    ] {
         let net = Net::new();
-        net.http("asked", |_| device("token", &[local(http("silent"))]));
-        if asked_is_silent {
-            net.lead("asked", Lead::Nowhere);
+        match asked {
+            Some(steps) => drop(net.http("asked", move |_| steps.clone())),
+            None => net.lead("asked", Lead::Nowhere),
         }
-        let client = net.client("asked", |builder| builder.timeout(SECOND).max_retries(1));
-        let begun = Instant::now();
+        let client = net.client("asked", |builder| builder.timeout(SECOND));
         let connecting = client.connect(&source()).timeout(7 * SECOND).into_future();
-        let error = net.run(connecting).await.unwrap_err();
-        let expected = if asked_is_silent { 5 } else { 7 };
-        assert_eq!(begun.elapsed().as_secs(), expected, "{error}");
+        let (result, elapsed) = net.time(connecting).await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), elapsed.as_secs()), (kind, took), "{error}");
+        let is_whole = error.to_string().contains("within 7s (`timeout`)");
+        assert_eq!(is_whole, (kind, took) == (ErrorKind::Timeout, 7), "{error}");
     }
-    let net = Net::new();
-    net.http("asked", |_| Step::Silence);
-    let client = net.client("asked", |builder| builder.timeout(SECOND));
-    let begun = Instant::now();
-    let connecting = client.connect(&source()).timeout(8 * SECOND).into_future();
-    let error = net.run(connecting).await.unwrap_err();
-    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Timeout, 8));
-    assert!(error.to_string().contains("within 8s (`timeout`)"), "{error}");
 }
 
 /// The names and reasons of the connections that were not used.
@@ -209,9 +177,8 @@ fn reasons(server: &Connected) -> Vec<(String, ErrorKind)> {
 }
 
 #[tokio::test]
-async fn a_handle_and_the_log_say_why_others_were_not_used() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+async fn the_handle_and_log_say_why_others_were_not_used() {
+    let (_recording, log) = leak::record();
     let net = Net::new();
     let listed: Vec<Value> = vec![
         local(https("wrong")),
@@ -226,7 +193,7 @@ async fn a_handle_and_the_log_say_why_others_were_not_used() {
     net.https("far", as_source);
     let server = net.https("late", as_source);
     net.lead("late", Lead::After(SECOND, server));
-    let (connected, _) = connect(&net, |it| it).await;
+    let (connected, _) = connect_in(&net, |it| it).await;
     let connected = connected.unwrap();
     let expected = [
         (https("wrong"), ErrorKind::WrongServer),
@@ -258,88 +225,74 @@ async fn a_handle_and_the_log_say_why_others_were_not_used() {
     assert!(event("candidate failed").contains("error=WrongServer"));
 }
 
+fn get(client: &Client) -> Result<RequestBuilder, Error> {
+    client.request(Method::GET, "/library?a=1")
+}
+
 #[tokio::test]
 async fn send_reconnects_when_the_source_refuses_the_token() {
-    let net = Net::new();
-    let asked = net.http("asked", |request| {
-        let token = if is_refresh(request) { "new" } else { "old" };
-        device(token, &[local(http("nas"))])
-    });
-    net.http("nas", as_source);
-    let connected = connect(&net, |it| it).await.0.unwrap();
-    let restarted = net.http("nas", accepting("new"));
+    let home = Home::new(as_asked).await;
+    let restarted = home.net.http("source", accepting("token-1"));
     let sent = AtomicUsize::new(0);
-    let get = |client: &plex_auth::Client| {
-        sent.fetch_add(1, SeqCst);
-        Ok(client.request("GET".parse().unwrap(), "/library?a=1")?.header("x-number", "1"))
-    };
+    let numbered = |client: &Client| Ok(get(client)?.header("x-number", sent.fetch_add(1, SeqCst)));
 
-    let response = net.run(connected.send(get)).await.unwrap();
+    let response = home.net.run(home.server.send(numbered)).await.unwrap();
 
-    assert_eq!((response.status().as_u16(), sent.load(SeqCst)), (200, 2));
-    assert_eq!(asked.count(), 2);
+    assert_eq!((response.status().as_u16(), home.asked.count()), (200, 2));
     let requests = restarted.requests();
     let last = requests.last().unwrap();
     assert_eq!((last.target(), last.header("x-number")), ("/library?a=1", Some("1")));
 }
 
-/// A connected handle of a source that answers this to everything but `/identity` from then on.
-async fn answering(net: &Net, answer: impl Into<Steps>) -> (Connected, Arc<Server>, Arc<Server>) {
-    let asked = net.http("asked", |request| match is_refresh(request) {
-        true => respond(403, &[], ""),
-        false => device("old", &[local(http("nas"))]),
-    });
-    net.http("nas", as_source);
-    let connected = connect(net, |it| it).await.0.unwrap();
+/// A home whose source answers this to everything but `/identity` from then on.
+async fn answering(
+    asked: fn(&Request) -> Vec<u8>,
+    answer: impl Into<Steps>,
+) -> (Home, Arc<Server>) {
+    let home = Home::new(asked).await;
     let answer = answer.into();
-    let source = net.http("nas", move |request| match request.path() {
+    let source = home.net.http("source", move |request| match request.path() {
         "/identity" => as_source(request).into(),
         _ => answer.clone(),
     });
-    (connected, asked, source)
+    (home, source)
 }
 
 #[tokio::test]
-async fn send_returns_every_other_response_and_has_our_errors() {
-    let get = |client: &plex_auth::Client| client.request("GET".parse().unwrap(), "/library");
+async fn send_returns_every_other_response() {
     let login = [("WWW-Authenticate", "Basic realm=\"home\"")];
     for (status, headers) in [(404, &[][..]), (503, &[]), (401, &login)] {
-        let net = Net::new();
-        let (connected, asked, source) = answering(&net, respond(status, headers, "")).await;
-        let response = net.run(connected.send(get)).await.unwrap();
+        let (home, source) = answering(refusing_refresh, respond(status, headers, "")).await;
+        let response = home.net.run(home.server.send(get)).await.unwrap();
         assert_eq!(response.status().as_u16(), status);
-        assert_eq!((asked.count(), source.count()), (1, 1));
+        assert_eq!((home.asked.count(), source.count()), (1, 1));
     }
-    // A reconnection that fails is the error.
-    let net = Net::new();
-    let (connected, asked, _) = answering(&net, respond(401, &[], "")).await;
-    let error = net.run(connected.send(get)).await.unwrap_err();
-    assert_eq!((error.kind(), asked.count()), (ErrorKind::Unauthorized, 2));
-    drop(net);
-    // No other retries.
-    let net = Net::new();
-    let (connected, _, source) = answering(&net, Step::Close).await;
-    let error = net.run(connected.send(get)).await.unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1), "{error}");
-    assert!(error.to_string().starts_with("sending a request at http://nas"), "{error}");
-    assert_eq!(source.count(), 1);
-    let error = net.run(connected.send(|_| Err(Error::for_test(ErrorKind::NotFound)))).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
-    let invalid = |client: &plex_auth::Client| Ok(get(client)?.header("x", "\n"));
-    let error = net.run(connected.send(invalid)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidSetting, "{error}");
-}
-
-#[tokio::test]
-async fn a_second_401_of_send_is_the_callers() {
-    let net = Net::new();
-    net.http("asked", |_| device("token", &[local(http("nas"))]));
-    let source = net.http("nas", |request| match request.path() {
+    // A second 401 is the caller's: the trial of the token succeeded.
+    let home = Home::new(as_asked).await;
+    let source = home.net.http("source", |request| match request.path() {
         "/library" => respond(401, &[], ""),
         _ => as_source(request),
     });
-    let connected = connect(&net, |it| it).await.0.unwrap();
-    let get = |client: &plex_auth::Client| client.request("GET".parse().unwrap(), "/library");
-    let response = net.run(connected.send(get)).await.unwrap();
-    assert_eq!((response.status().as_u16(), source.count()), (401, 6));
+    let response = home.net.run(home.server.send(get)).await.unwrap();
+    assert_eq!((response.status().as_u16(), source.count()), (401, 4));
+}
+
+#[tokio::test]
+async fn send_has_our_errors() {
+    // A reconnection that fails is the error.
+    let (home, _) = answering(refusing_refresh, respond(401, &[], "")).await;
+    let error = home.net.run(home.server.send(get)).await.unwrap_err();
+    assert_eq!((error.kind(), home.asked.count()), (ErrorKind::Unauthorized, 2));
+    drop(home);
+    // No other retries.
+    let (home, source) = answering(as_asked, Step::Close).await;
+    let error = home.net.run(home.server.send(get)).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1), "{error}");
+    assert!(error.to_string().starts_with("sending a request at http://source"), "{error}");
+    assert_eq!(source.count(), 1);
+    let error = home.net.run(home.server.send(|_| Err(Error::for_test(ErrorKind::NotFound)))).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+    let invalid = |client: &Client| Ok(get(client)?.header("x", "\n"));
+    let error = home.net.run(home.server.send(invalid)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidSetting, "{error}");
 }

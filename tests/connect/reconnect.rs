@@ -6,60 +6,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use plex_auth::{ClientBuilder, Connected, ErrorKind, TokenCache};
-use serde_json::Value;
+use plex_auth::{ClientBuilder, ErrorKind, TokenCache};
 use support::net::{Lead, Net};
-use support::{Request, Server, Step, Steps, respond, until};
+use support::{Request, Server, Step, respond};
 use tokio::runtime::Builder;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::race::{
-    ID, as_another, as_source, device, http, identity, is_refresh, local, relay, source,
+use super::{
+    Home, ID, MS, SECOND, accepting, as_another, as_asked, as_source, device, http, identity,
+    is_refresh, local, refusing_refresh, relay, source,
 };
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
 static SOURCE: LazyLock<Server> = LazyLock::new(|| Server::start(as_source));
-
-/// A source behind `http://source.home.lan`, and the server that is asked for it.
-struct Home {
-    net: Net,
-    asked: Arc<Server>,
-    server: Connected,
-}
-
-fn listed() -> Vec<Value> {
-    vec![local(http("source"))]
-}
-
-/// Lists the source with the access token `token-0`, and with another after each `refresh=1`.
-fn as_asked(request: &Request) -> Vec<u8> {
-    let number = if is_refresh(request) { request.number } else { 0 };
-    device(&format!("token-{number}"), &listed())
-}
-
-impl Home {
-    async fn new(asked: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let net = Net::new();
-        let asked = net.http("asked", asked);
-        for name in ["source", "other"] {
-            net.http(name, as_source);
-        }
-        let client = net.client("asked", |builder| builder);
-        let server = net.run(client.connect(&source()).into_future()).await.unwrap();
-        Self { net, asked, server }
-    }
-
-    fn token(&self) -> String {
-        self.server.device().access_token.expose_secret().to_owned()
-    }
-
-    /// How often the source was looked up with `refresh=1`.
-    fn refreshes(&self) -> usize {
-        self.asked.requests().iter().filter(|request| is_refresh(request)).count()
-    }
-}
 
 #[tokio::test]
 async fn reconnect_replaces_what_all_clones_have() {
@@ -87,7 +45,7 @@ async fn a_reconnection_that_fails_leaves_the_old_state() {
 }
 
 #[tokio::test]
-async fn reconnect_prefers_the_last_connection_keeps_only_and_looks_up_once() {
+async fn reconnect_prefers_the_last_connection_and_keeps_only() {
     for is_relay in [false, true] {
         let net = Net::new();
         let old = if is_relay { relay(http("silent-old")) } else { local(http("silent-old")) };
@@ -101,11 +59,11 @@ async fn reconnect_prefers_the_last_connection_keeps_only_and_looks_up_once() {
         let only = |one: &plex_auth::Connection| one.uri.host_str() != Some("forbidden.home.lan");
         let server = net.run(connect.only(only).into_future()).await.unwrap();
         net.lead("silent-old", Lead::Nowhere);
-        let (begun, before) = (Instant::now(), net.log().len());
+        let before = net.log().len();
 
-        net.run(server.reconnect()).await.unwrap_err();
+        let (result, took) = net.time(server.reconnect()).await;
 
-        assert_eq!(begun.elapsed().as_secs(), 6);
+        assert_eq!((result.unwrap_err().kind(), took.as_secs()), (ErrorKind::Unreachable, 6));
         let log: Vec<_> = net.log().into_iter().skip(before).map(|(name, _)| name).collect();
         let expected = match is_relay {
             false => ["asked", "silent-old", "silent-1"],
@@ -121,11 +79,7 @@ async fn reconnect_prefers_the_last_connection_keeps_only_and_looks_up_once() {
 async fn a_reconnection_makes_do_with_the_last_device() {
     // The asked server refuses, or is down.
     for is_down in [false, true] {
-        let home = Home::new(|request| match is_refresh(request) {
-            true => respond(403, &[], ""),
-            false => as_asked(request),
-        });
-        let home = home.await;
+        let home = Home::new(refusing_refresh).await;
         if is_down {
             home.net.lead("asked", Lead::From(Duration::MAX, home.asked.clone()));
         }
@@ -134,9 +88,8 @@ async fn a_reconnection_makes_do_with_the_last_device() {
         // Nor does a silent one cost the time-out.
         home.net.lead("asked", Lead::Nowhere);
         home.net.advance(SECOND).await;
-        let begun = Instant::now();
-        home.net.run(home.server.reconnect()).await.unwrap();
-        assert_eq!(begun.elapsed().as_secs(), 3);
+        let (result, took) = home.net.time(home.server.reconnect()).await;
+        assert_eq!((result.is_ok(), took.as_secs()), (true, 3));
         home.net.lead("asked", Lead::From(Duration::MAX, home.asked.clone()));
         // The error names both.
         home.net.lead("source", Lead::From(Duration::MAX, home.asked.clone()));
@@ -149,44 +102,7 @@ async fn a_reconnection_makes_do_with_the_last_device() {
 }
 
 #[tokio::test]
-async fn a_thousand_callers_at_once_share_one_look_up() {
-    let home = Home::new(as_asked).await;
-    let calls = (0..1_000).map(|_| {
-        let server = home.server.clone();
-        tokio::spawn(async move { server.reconnect().await })
-    });
-    for result in home.net.run(join_all(calls)).await {
-        result.unwrap().unwrap();
-    }
-    assert_eq!((home.refreshes(), home.token()), (1, "token-1".to_owned()));
-}
-
-/// The runtime of the run ends, and a panic of `only` ends it.
-#[test]
-fn a_run_that_dies_is_started_again_by_those_who_wait() {
-    let asked = Server::start(|request| match is_refresh(request) && request.number < 2 {
-        true => Steps::from(Step::Silence),
-        false => device("token", &[local(SOURCE.url())]).into(),
-    });
-    let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (first, second) = (runtime(), runtime());
-    let client = asked.builder().allow_insecure_http(true).build().unwrap();
-    let server = second.block_on(client.connect(&source()).into_future()).unwrap();
-    let call = |server: &Connected| {
-        let server = server.clone();
-        async move { server.reconnect().await }
-    };
-    drop(first.spawn(call(&server)));
-    second.block_on(until(|| asked.count() == 2));
-    let waiting = second.spawn(call(&server));
-    second.block_on(async { sleep(10 * MS).await });
-    first.shutdown_background();
-    second.block_on(waiting).unwrap().unwrap();
-    assert_eq!(asked.count(), 3);
-}
-
-#[tokio::test]
-async fn a_panic_of_only_goes_on_in_the_caller_who_started() {
+async fn a_panic_of_only_reaches_the_caller_who_started() {
     let home = Home::new(as_asked).await;
     let is_first = AtomicBool::new(false);
     let panics = Arc::new(AtomicBool::new(false));
@@ -210,7 +126,7 @@ async fn a_panic_of_only_goes_on_in_the_caller_who_started() {
 }
 
 #[test]
-fn a_caller_outside_a_runtime_or_beside_a_blocked_one_gets_an_error() {
+fn callers_outside_a_runtime_or_beside_a_blocked_one_fail() {
     let asked = Server::start(|_| device("token", &[local(SOURCE.url())]));
     let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (blocked, second) = (runtime(), runtime());
@@ -263,9 +179,8 @@ async fn callers_in_a_loop_share_one_look_up_a_second() {
             sleep(1_500 * MS).await;
             works.store(true, SeqCst);
         };
-        let begun = Instant::now();
-        home.net.run(async { tokio::join!(looping, repaired) }).await;
-        assert_eq!(begun.elapsed().as_secs(), 2);
+        let (_, took) = home.net.time(async { tokio::join!(looping, repaired) }).await;
+        assert_eq!(took.as_secs(), 2);
         assert_eq!((calls.load(SeqCst), home.refreshes()), (2 * callers, 3));
         assert_eq!(home.net.times("asked"), [0, 0, 1_000, 2_000]);
         assert!(home.token() != "token-0");
@@ -273,7 +188,7 @@ async fn callers_in_a_loop_share_one_look_up_a_second() {
 }
 
 #[tokio::test]
-async fn a_caller_who_is_dropped_or_not_polled_holds_up_nobody() {
+async fn a_dropped_or_unpolled_caller_holds_up_nobody() {
     let home = Home::new(as_asked).await;
     let mut kept = Box::pin(home.server.reconnect());
     // It is polled once, and its look-up is under way.
@@ -316,7 +231,7 @@ async fn reconnect_is_not_slowed_down_by_dead_connections() {
     // Three dead ones to each server, and no retries, or a time-out as short as one attempt.
     for timeout in [30 * SECOND, 2 * SECOND] {
         let net = Net::new();
-        let asked = net.add("asked", black_hole(device("token", &listed())));
+        let asked = net.add("asked", black_hole(device("token", &[local(http("source"))])));
         let server = net.add("source", black_hole(identity(ID)));
         let pooled = |it: ClientBuilder| {
             it.configure_http(|http| http.pool_max_idle_per_host(3)).timeout(timeout)
@@ -330,32 +245,24 @@ async fn reconnect_is_not_slowed_down_by_dead_connections() {
         let connected = connected.unwrap();
         let calls = (0..3).map(|_| async { connected.client().identity().await });
         net.run(join_all(calls)).await;
-        let (begun, before) = (Instant::now(), asked.connections() + server.connections());
+        let before = asked.connections() + server.connections();
 
-        net.run(connected.reconnect()).await.unwrap();
+        let (result, took) = net.time(connected.reconnect()).await;
 
         // The trial of the token meets a black hole, too: it takes a second at most.
-        assert!(begun.elapsed() < 1_050 * MS, "{:?}", begun.elapsed());
+        assert!(result.is_ok() && took < 1_050 * MS, "{took:?}");
         assert_eq!(asked.connections() + server.connections(), before + 2);
     }
 }
 
 #[tokio::test]
-async fn a_candidate_that_takes_6_s_is_found_by_reconnect_too() {
+async fn reconnect_finds_a_candidate_that_takes_6_s() {
     let home = Home::new(as_asked).await;
     home.net.lead("source", Lead::After(6 * SECOND, Server::start(as_source).into()));
     let client = home.net.client("asked", |builder| builder.connect_timeout(20 * SECOND));
     let server = home.net.run(client.connect(&source()).into_future()).await.unwrap();
     home.net.advance(SECOND).await;
     home.net.run(server.reconnect()).await.unwrap();
-}
-
-/// A source that accepts the token of the look-up with this number.
-fn accepting(number: &'static str) -> impl Fn(&Request) -> Vec<u8> {
-    move |request| match request.header("x-plex-token") {
-        Some(token) if token != number => respond(401, &[], ""),
-        _ => as_source(request),
-    }
 }
 
 #[tokio::test]
@@ -382,9 +289,9 @@ async fn a_cache_of_a_source_ends_with_its_time_out() {
     home.net.advance(48 * 3_600 * SECOND).await;
     home.net.http("source", accepting("none"));
     home.net.lead("asked", Lead::Nowhere);
-    let begun = Instant::now();
-    let error = home.net.run(cache.token()).await.unwrap_err();
-    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Unauthorized, 2), "{error}");
+    let (result, took) = home.net.time(cache.token()).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), took.as_secs()), (ErrorKind::Unauthorized, 2), "{error}");
 }
 
 #[tokio::test]

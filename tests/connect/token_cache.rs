@@ -7,13 +7,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use plex_auth::{ClientBuilder, Error, ErrorKind, TokenCache, TransientToken};
 use support::net::{Lead, Net};
-use support::{Server, Step, Steps, good, leak, respond};
+use support::{Server, Step, Steps, good, leak, respond, until};
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+use super::{MS, SECOND};
+
 const HOUR: Duration = Duration::from_secs(3_600);
 /// So long that a token has less than the default of 1 hour left, and can still be used.
 const LATE: Duration = Duration::from_secs(47 * 3_600 + 1_800);
@@ -100,13 +100,11 @@ fn call(cache: &TokenCache) -> JoinHandle<Result<TransientToken, Error>> {
 
 /// Waits until the server has had so many requests.
 async fn requests(server: &Server, count: usize) {
-    while server.count() < count {
-        yield_now().await;
-    }
+    until(|| server.count() >= count).await;
 }
 
 #[tokio::test]
-async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
+async fn a_token_with_an_hour_left_comes_from_memory() {
     let cached = Cached::new(server());
     cached.cache.token().await.unwrap();
     cached.net.advance(47 * HOUR - SECOND).await;
@@ -117,20 +115,16 @@ async fn a_token_with_more_than_an_hour_left_comes_back_at_once_from_memory() {
 }
 
 #[tokio::test]
-async fn all_callers_share_one_refresh() {
-    let cached = Cached::late(server()).await;
-    let calls: Vec<_> = (0..100).map(|_| cached.call()).collect();
-    for found in join_all(calls).await {
-        cached.assert(found.unwrap(), "transient-1", 2);
-    }
-}
-
-#[tokio::test]
-async fn ten_thousand_callers_of_an_empty_cache_send_one_request() {
-    let cached = Cached::new(server());
-    let calls: Vec<_> = (0..10_000).map(|_| cached.call()).collect();
-    for found in join_all(calls).await {
-        cached.assert(found.unwrap(), "transient-0", 1);
+async fn ten_thousand_callers_send_one_request() {
+    for (is_late, token, requests) in [(false, "transient-0", 1), (true, "transient-1", 2)] {
+        let cached = match is_late {
+            true => Cached::late(server()).await,
+            false => Cached::new(server()),
+        };
+        let calls: Vec<_> = (0..10_000).map(|_| cached.call()).collect();
+        for found in join_all(calls).await {
+            cached.assert(found.unwrap(), token, requests);
+        }
     }
 }
 
@@ -155,9 +149,8 @@ async fn a_thousand_invalidations_of_one_token_send_one_request_more() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_is_logged_and_the_old_token_is_returned() {
-    let (subscriber, log) = leak::recorder();
-    let _recording = tracing::subscriber::set_default(subscriber);
+async fn a_failed_refresh_is_logged_and_returns_the_old_token() {
+    let (_recording, log) = leak::record();
     let cached = Cached::late(server_then(|| respond(403, &[], ""))).await;
 
     cached.assert_token("transient-0", 2).await;
@@ -192,7 +185,7 @@ async fn callers_wait_for_the_first_5_s_of_a_refresh() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned() {
+async fn a_token_that_ends_during_its_refresh_is_not_returned() {
     for expires in [false, true] {
         let cached = Cached::late(server_then(|| slowly(respond(403, &[], "")))).await;
         cached.net.advance(48 * HOUR - LATE - SECOND).await;
@@ -209,7 +202,7 @@ async fn a_token_that_is_refused_or_expires_during_its_refresh_is_not_returned()
 }
 
 #[tokio::test]
-async fn after_a_failure_the_last_error_is_returned_for_up_to_30_s() {
+async fn a_failure_is_returned_for_up_to_30_s() {
     let cached = Cached::new(Server::start(|_| respond(403, &[], "")));
     // The callers who wait for the fetch get its error, too.
     let kinds = tokio::join!(cached.kind(), cached.kind());
@@ -247,20 +240,7 @@ async fn a_retry_after_lengthens_the_wait_up_to_an_hour() {
 }
 
 #[tokio::test]
-async fn after_an_invalidation_fetches_start_1_s_apart_and_the_caller_waits() {
-    let cached = Cached::new(server());
-    cached.assert_token("transient-0", 1).await;
-    for count in 1..4 {
-        let started = Instant::now();
-        cached.cache.invalidate(format!("transient-{}", count - 1));
-        let token = cached.net.run(cached.call()).await.unwrap();
-        cached.assert(token, &format!("transient-{count}"), count + 1);
-        assert_eq!(started.elapsed().as_secs(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_caller_who_is_dropped_or_not_polled_holds_up_nobody() {
+async fn a_dropped_or_unpolled_caller_holds_up_nobody() {
     let cached = Cached::new(server());
     let mut kept = Box::pin(cached.cache.token());
     assert!((&mut kept).now_or_never().is_none());
@@ -282,13 +262,12 @@ async fn tasks_that_invalidate_what_they_get_share_each_fetch() {
             }
         })
     });
-    let begun = Instant::now();
-    cached.net.run(join_all(calls.collect::<Vec<_>>())).await;
-    assert_eq!((begun.elapsed().as_secs(), cached.server.count()), (2, 3));
+    let (_, took) = cached.net.time(join_all(calls.collect::<Vec<_>>())).await;
+    assert_eq!((took.as_secs(), cached.server.count()), (2, 3));
 }
 
 #[tokio::test]
-async fn callers_who_give_up_early_share_a_fetch_that_goes_on() {
+async fn callers_who_give_up_early_share_one_fetch() {
     let net = Net::new();
     let cache = TokenCache::new(net.client("silent", |it| it.timeout(2 * SECOND)));
     let callers = (0..20).map(|_| async {
@@ -305,7 +284,7 @@ async fn callers_who_give_up_early_share_a_fetch_that_goes_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_silent_is_asked_again_within_30_s() {
+async fn a_silent_server_is_asked_again_within_30_s() {
     let net = Net::new();
     let server = net.http("asked", |request| good(request, "transient"));
     net.lead("asked", Lead::Nowhere);
@@ -330,14 +309,14 @@ async fn a_call_takes_the_time_out_and_the_spacing() {
     let cached = Cached::with(server_then(|| Step::Silence), |it| it.timeout(2 * SECOND));
     cached.assert_token("transient-0", 1).await;
     cached.cache.invalidate("transient-0");
-    let begun = Instant::now();
-    let error = cached.net.run(cached.cache.token()).await.unwrap_err();
-    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Timeout, 3));
+    let (result, took) = cached.net.time(cached.cache.token()).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), took.as_secs()), (ErrorKind::Timeout, 3));
     assert!(error.to_string().contains("within 2s (`timeout`)"), "{error}");
 }
 
 #[test]
-fn after_a_callers_runtime_ends_a_waiter_in_another_one_fetches() {
+fn a_waiter_fetches_when_the_callers_runtime_ends() {
     let server = Server::start(|request| match request.number {
         0 => Step::Silence.into(),
         _ => Steps::from(good(request, "transient")),
@@ -384,7 +363,7 @@ async fn a_token_expires_48_hours_after_its_request_was_sent() {
 }
 
 #[test]
-fn outside_a_runtime_the_token_in_memory_or_an_error_is_returned() {
+fn outside_a_runtime_a_cache_returns_its_token_or_fails() {
     let server = server();
     let cache = TokenCache::new(server.client());
     let poll = || cache.token().now_or_never().expect("it waits");

@@ -53,9 +53,9 @@ pub(crate) const fn fails(kind: ErrorKind, says: &'static str) -> Expected {
     Expected { kind: Some(kind), says, attempts: 1 }
 }
 
-/// Fails after two retries.
+/// Fails after a retry.
 pub(crate) const fn retried(says: &'static str) -> Expected {
-    Expected { kind: Some(ErrorKind::Connect), says, attempts: 3 }
+    Expected { kind: Some(ErrorKind::Connect), says, attempts: 2 }
 }
 
 pub(crate) const TIMES_OUT: Expected = fails(ErrorKind::Timeout, "700ms (`timeout`)");
@@ -82,13 +82,13 @@ impl Case {
         Server::new(script, self.https.then(|| CONFIG.clone()))
     }
 
-    /// A client with two retries.
+    /// A client with one retry.
     pub(crate) fn client(
         &self,
         url: &str,
         settings: impl Fn(ClientBuilder) -> ClientBuilder,
     ) -> Client {
-        let builder = support::builder(url).token(&*CALLER).timeout(LIMIT * 2).max_retries(2);
+        let builder = support::builder(url).token(&*CALLER).timeout(LIMIT * 2).max_retries(1);
         settings(builder).build().unwrap()
     }
 

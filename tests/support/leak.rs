@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plex_auth::Error;
 use plex_auth::reqwest::Url;
+use tracing::subscriber::DefaultGuard;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -77,11 +78,12 @@ pub fn subscriber(sink: impl Fn(&str) + Clone + Send + Sync + 'static) -> impl S
     subscriber.with_writer(move || Sink(sink.clone())).finish()
 }
 
-/// The same, into a string.
-pub fn recorder() -> (impl Subscriber, Arc<Mutex<String>>) {
+/// Records what this thread logs, into a string, until the guard is dropped.
+pub fn record() -> (DefaultGuard, Arc<Mutex<String>>) {
     let text = Arc::new(Mutex::new(String::new()));
     let copy = text.clone();
-    (subscriber(move |line| copy.lock().unwrap().push_str(line)), text)
+    let recorder = subscriber(move |line| copy.lock().unwrap().push_str(line));
+    (tracing::subscriber::set_default(recorder), text)
 }
 
 /// Is given each span or event in one piece.

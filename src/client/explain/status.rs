@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_from_the_responses_own_on() {
+    fn retry_after_is_seconds_or_a_date() {
         for (value, wait) in [
             ("0", Some(0)),
             (" 86400 ", Some(86_400)),

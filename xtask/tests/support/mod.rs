@@ -26,9 +26,10 @@ pub(crate) struct Run {
 }
 
 impl Folder {
-    /// A folder with the fragment alone, and no facts of upstream.
-    pub(crate) fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    /// A folder named after the test, with the fragment alone, and no facts of upstream.
+    pub(crate) fn new() -> Self {
+        let test = std::thread::current();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test.name().unwrap());
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("openapi/generated")).unwrap();
         let folder = Self(folder);
@@ -39,11 +40,10 @@ impl Folder {
     }
 
     /// A folder in which the description is accepted.
-    pub(crate) fn accepted(name: &str) -> Self {
-        let folder = Self::new(name);
+    pub(crate) fn accepted() -> Self {
+        let folder = Self::new();
         folder.write("spec.yaml", SPEC);
-        let run = folder.run(&["accept", "spec.yaml"]);
-        assert_eq!(run.code, Some(0), "{run:?}");
+        folder.run(0, &["accept", "spec.yaml"]);
         folder
     }
 
@@ -62,11 +62,15 @@ impl Folder {
         self.write(file, &text.replacen(from, to, 1));
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        self.run_with(arguments, &[])
+    /// Runs the binary, which has to end with this code.
+    #[track_caller]
+    pub(crate) fn run(&self, code: i32, arguments: &[&str]) -> Run {
+        let run = self.run_with(arguments, &[]);
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+        run
     }
 
-    /// Runs the binary. Unless `variables` have a `PATH`, it finds no `cargo` and so no public API.
+    /// Unless `variables` have a `PATH`, it finds no `cargo` and so no public API.
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(arguments).current_dir(&self.0).env("PATH", "").env_remove("FAIL_IF_SKIPPED");
@@ -75,8 +79,11 @@ impl Folder {
         Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    pub(crate) fn drift(&self, spec: &str) -> Run {
+    #[track_caller]
+    pub(crate) fn drift(&self, code: i32, spec: &str) -> Run {
         self.write("new.yaml", spec);
-        self.run(&["drift", "new.yaml"])
+        let run = self.run(code, &["drift", "new.yaml"]);
+        assert_eq!(run.stdout.is_empty(), code != 1, "{run:?}");
+        run
     }
 }
