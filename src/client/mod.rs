@@ -47,7 +47,7 @@ pub(crate) use explain::{Context, Operation, is_proxy_login};
 /// Cheap to clone; clones share connections and settings.
 ///
 /// A call makes attempts until one succeeds, fails for good, or its deadline passes; then the last
-/// answer is the error. An attempt that gets no answer gets company: the same request over a new
+/// answer is the error. An attempt without an answer is joined by another one over a new
 /// connection, every [`connect_timeout`](ClientBuilder::connect_timeout), three in all. The first
 /// answer wins.
 ///

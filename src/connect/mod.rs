@@ -154,8 +154,8 @@ impl fmt::Debug for Connect {
 
 /// A client of a source at a verified address, from [`Client::connect`]. Clones share their state.
 ///
-/// A connection has a `reqwest::Client` of its own. A reconnection is the same again, and makes do
-/// with what is known where the look-up fails, because the asked server is down for example.
+/// A connection has a `reqwest::Client` of its own. A reconnection is the same again, with the
+/// last known device where the look-up fails, because the asked server is down for example.
 ///
 /// When the source restarts, or the network changes, [`reconnect`](Self::reconnect) connects again.
 /// [`send`](Self::send) and [`TokenCache::of_source`] do so by themselves, when the source no longer
@@ -268,7 +268,7 @@ impl Connected {
     /// unless that was a relay. On success all clones use the new connection; on failure they keep
     /// the old one.
     ///
-    /// It is one task for all who want its result: they wait for it, each as long as it likes, and
+    /// It is one task for all who want its result: they wait for it, each with its own timeout, and
     /// share how it ended. The next one starts a second after the last one started. Within a second
     /// after a success that is the result.
     ///

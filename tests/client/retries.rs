@@ -155,3 +155,21 @@ async fn the_first_retry_after_a_close_is_made_at_once() {
     assert!((500..1_100).contains(&took), "{took}");
     assert_eq!(net.times("asked")[..2], [0, 0]);
 }
+
+#[tokio::test]
+async fn jitter_lengthens_waits_differently() {
+    let net = Net::new();
+    net.http("asked", |request| match request.number % 2 {
+        0 => respond(503, &[], ""),
+        _ => good(request, "transient"),
+    });
+    let client = net.client("asked", |it| it.max_retries(1));
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let (result, took) = net.time(client.transient_token()).await;
+        result.unwrap();
+        waits.push(took.as_millis());
+    }
+    assert!(waits.iter().all(|wait| (250..=510).contains(wait)), "{waits:?}");
+    assert!(waits.iter().any(|wait| wait.abs_diff(waits[0]) > 5), "{waits:?}");
+}
