@@ -122,8 +122,8 @@ impl Call<'_> {
     }
 
     /// An attempt. Its pooled connection may be dead without a sign, so while there is no answer it
-    /// gets company every `connect_timeout`: the same request over new connections. The first
-    /// answer wins. `None`: the deadline has passed.
+    /// is joined by another one every `connect_timeout`, over a new connection. The first answer
+    /// wins. `None`: the deadline has passed.
     async fn accompanied<T, U, F>(
         &self,
         sent: &mut u32,

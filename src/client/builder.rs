@@ -152,8 +152,8 @@ impl ClientBuilder {
     /// ([`is_retryable`](Error::is_retryable)): a status such as 503, or (at most twice) a
     /// connection that failed or was closed before the response was complete; never after a
     /// certificate was refused or a time-out. Default: 10, enough to wait for a starting server
-    /// until [`timeout`](Self::timeout). 0 disables retries, and the company of an attempt without
-    /// an answer.
+    /// until [`timeout`](Self::timeout). 0 disables retries, and the attempts beside one without an
+    /// answer.
     ///
     /// The waits are 250 ms, doubling to 4 s, lengthened by jitter and by a server's `Retry-After`.
     /// A wait that does not fit into [`timeout`](Self::timeout) ends the call at once. The
