@@ -279,6 +279,16 @@ async fn a_cache_of_a_source_survives_its_restart() {
 }
 
 #[tokio::test]
+async fn a_cache_reconnects_on_401_only() {
+    let home = Home::new(as_asked).await;
+    let cache = TokenCache::of_source(&home.server);
+    home.net.advance(48 * 3_600 * SECOND).await;
+    home.net.http("source", |_| respond(403, &[("X-Plex-Protocol", "1.0")], ""));
+    let error = home.net.run(cache.token()).await.unwrap_err();
+    assert_eq!((error.kind(), home.refreshes()), (ErrorKind::Forbidden, 0));
+}
+
+#[tokio::test]
 async fn a_cache_of_a_source_ends_with_its_time_out() {
     let home = Home::new(as_asked).await;
     let client = home.net.client("asked", |it| it.timeout(2 * SECOND).connect_timeout(9 * SECOND));
