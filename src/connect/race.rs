@@ -100,8 +100,7 @@ impl<'a> Race<'a> {
             let error = match timeout_at(until, self.client.verify(&uri, self.source)).await {
                 Ok(Ok(())) => return Some(uri),
                 Ok(Err(error)) => {
-                    let suggested = error.suggested_address().filter(|uri| !self.has(uri));
-                    if let Some(suggested) = suggested {
+                    if let Some(suggested) = error.suggested_address() {
                         // The same machine, by the name that its certificate is valid for.
                         uri = suggested.clone();
                         wait = Some(Duration::ZERO);
@@ -146,10 +145,6 @@ impl<'a> Race<'a> {
     fn no_answer(&self, uri: &Url, summary: &str) -> Error {
         let call = self.client.call(uri, Operation::Identity, PATIENCE);
         call.add_to(Error::new(ErrorKind::Timeout, summary), 0)
-    }
-
-    fn has(&self, uri: &Url) -> bool {
-        self.candidates.iter().any(|candidate| candidate.connection.uri == *uri)
     }
 
     fn update(&self, index: usize, change: impl FnOnce(&mut State)) {
