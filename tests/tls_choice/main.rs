@@ -12,12 +12,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(any(feature = "rustls", feature = "native-tls", feature = "ring"))]
     let client = {
         let root = reqwest::Certificate::from_der(&std::fs::read(std::env::var("ROOT")?)?)?;
-        client.configure_http(|http| http.tls_certs_only([root]))
+        client.configure_http(move |http| http.tls_certs_only([root.clone()]))
     };
     let client = match std::env::var("PROXY") {
         Ok(proxy) => {
             let proxy = reqwest::Proxy::all(proxy)?;
-            client.configure_http(|http| http.proxy(proxy))
+            client.configure_http(move |http| http.proxy(proxy.clone()))
         }
         Err(_) => client,
     };
