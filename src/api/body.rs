@@ -24,9 +24,9 @@ pub(super) async fn within(
                        the server may do it";
         return Box::pin(refuse(ErrorKind::Decode, summary.to_owned())).await;
     }
+    let most = max_response_bytes.min(of_call);
     let mut read = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let most = max_response_bytes.min(of_call);
         if chunk.len() > most.saturating_sub(read.len()) {
             let setting = if most < of_call { " (`max_response_bytes`)" } else { "" };
             let summary = format!("the response is larger than {most} bytes{setting}");

@@ -98,12 +98,12 @@ impl ClientHooks<Inner> for generated::Client {
     async fn exec(&self, request: Request, operation: &OperationInfo) -> reqwest::Result<Response> {
         let needs_token = generated::headers(operation.operation_id).contains(&TOKEN.as_str());
         let most = if needs_token { usize::MAX } else { MAX_UNVERIFIED_BYTES };
-        let is_exposed = self.inner.is_candidate && request.url().scheme() == "http";
         let response = self.client.execute(request).await?;
-        let is_local = response.remote_addr().is_some_and(|peer| is_local_ip(peer.ip()));
+        let is_exposed = self.inner.is_candidate && response.url().scheme() == "http";
+        let is_local = || response.remote_addr().is_some_and(|peer| is_local_ip(peer.ip()));
         if !response.status().is_success() {
             Ok(response)
-        } else if is_exposed && !is_local {
+        } else if is_exposed && !is_local() {
             let summary = "plain `http` led to an address that is not local, which would send the \
                            token unencrypted";
             Box::pin(body::refuse(ErrorKind::InvalidAddress, summary.to_owned())).await

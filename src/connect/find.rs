@@ -82,14 +82,13 @@ pub(super) async fn find(
     let won = timeout_at(deadline, races).await;
 
     // From the last look-up that succeeded.
-    let looked_up = || refreshed.peek();
-    let device = looked_up().and_then(|result| result.as_ref().ok()).unwrap_or(&listed);
+    let device = refreshed.peek().and_then(|result| result.as_ref().ok()).unwrap_or(&listed);
     let candidates = |is_won| -> Vec<CandidateError> {
         let races = [Some(&first), second.get()].into_iter().flatten();
         races.flat_map(|race| race.errors(is_won)).collect()
     };
     let Ok(Ok((connection, _))) = won else {
-        let problem = looked_up().and_then(|result| result.as_ref().err());
+        let problem = refreshed.peek().and_then(|result| result.as_ref().err());
         return Err(unreachable(source, candidates(false), problem));
     };
     let bind = |device: &Device| fresh().bind(connection.uri.clone(), device.access_token.clone());
@@ -105,7 +104,7 @@ pub(super) async fn find(
         device = new;
         token = try_token(&client, left()).await;
     }
-    let token = token.map_err(|error| refused(error, source, looked_up()))?;
+    let token = token.map_err(|error| refused(error, source, refreshed.peek()))?;
 
     tracing::debug!(
         origin = address::origin(&connection.uri),

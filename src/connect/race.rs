@@ -130,7 +130,7 @@ impl<'a> Race<'a> {
                 );
             }
             self.update(index, |state| {
-                state.error = Some(error.with(|details| details.attempts = attempts));
+                state.error = Some(error);
                 state.has_failed = !may_ask;
             });
             match wait.filter(|_| may_ask) {
